@@ -3,7 +3,7 @@
 //! `immediate_idle_handle_` of Node's `src/env.h`.
 
 use crate::Environment;
-use crate::task::Remote;
+use crate::wakers::Remote;
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(crate) struct Driver {
     remote: Arc<Remote>,
     /// The loop was woken to run the queues and has not run them yet.
     scheduled: Cell<bool>,
+    /// The number of guards that keep the loop alive.
+    keepers: Cell<usize>,
     ended: Cell<bool>,
 }
 
@@ -34,7 +36,7 @@ impl Driver {
         let idle = Idle::new(event_loop);
         // A dropped loop creates closed handles, whose anchor is dropped already.
         let ended = Cell::new(wake.is_closing());
-        Self { wake, check, idle, remote, scheduled: Cell::new(false), ended }
+        Self { wake, check, idle, remote, scheduled: Cell::new(false), keepers: Cell::new(0), ended }
     }
 
     pub(crate) fn remote(&self) -> &Arc<Remote> {
@@ -52,7 +54,24 @@ impl Driver {
 
     pub(crate) fn unschedule(&self) {
         self.scheduled.set(false);
-        self.wake.unref();
+        self.unref_if_unneeded();
+    }
+
+    /// Keeps the loop alive until [`remove_keeper`](Self::remove_keeper).
+    pub(crate) fn add_keeper(&self) {
+        self.keepers.set(self.keepers.get() + 1);
+        self.wake.ref_();
+    }
+
+    pub(crate) fn remove_keeper(&self) {
+        self.keepers.set(self.keepers.get().saturating_sub(1));
+        self.unref_if_unneeded();
+    }
+
+    fn unref_if_unneeded(&self) {
+        if self.keepers.get() == 0 && !self.scheduled.get() {
+            self.wake.unref();
+        }
     }
 
     /// Runs destroy events and immediates in every check phase from now on. This does not keep the loop alive.

@@ -3,6 +3,7 @@
 
 use crate::destroyed::Destroyed;
 use crate::driver::{Driver, EnvironmentSlot};
+use crate::frame::Frame;
 use crate::hooks::Hooks;
 use crate::ids::Ids;
 use crate::immediate::Immediates;
@@ -120,7 +121,7 @@ impl Environment {
     pub(crate) fn run_queued_outside(&self) {
         self.0.driver.unschedule();
         self.0.queues.take_deferred();
-        self.make_callback(AsyncContext::NONE, || {});
+        self.make_callback(&AsyncContext::NONE, || {});
     }
 
     /// Closes the environment's own handles, so that only the program's handles are left in the loop. Once they have
@@ -168,7 +169,18 @@ impl Environment {
     #[inline]
     #[must_use]
     pub fn new_context_with_trigger(&self, provider: Provider, trigger: AsyncId) -> AsyncContext {
-        let context = AsyncContext::new(self.0.ids.next(), trigger, provider);
+        self.make_context(provider, trigger, self.0.ids.frame().inherited())
+    }
+
+    /// Creates a resource that `cause` has caused, although another resource may be executing, and tells hooks of it.
+    #[must_use]
+    pub fn new_context_of(&self, provider: Provider, cause: &AsyncContext) -> AsyncContext {
+        self.make_context(provider, cause.async_id(), cause.frame().inherited())
+    }
+
+    #[inline]
+    fn make_context(&self, provider: Provider, trigger: AsyncId, frame: Frame) -> AsyncContext {
+        let context = AsyncContext::new(self.0.ids.next(), trigger, provider, frame);
         if self.0.hooks.is_told() {
             self.0.hooks.emit_init(context.async_id(), trigger, provider);
         }

@@ -4,6 +4,7 @@
 //! began, even if a hook enables or disables hooks meanwhile. Without an active hook an event costs the test of one
 //! flag.
 
+use crate::frame::Frame;
 use crate::layer::trace;
 use crate::upcall::AsyncHook;
 use crate::{AsyncContext, AsyncId, Environment, LAYER, Provider};
@@ -101,7 +102,9 @@ impl Hooks {
     #[cold]
     #[track_caller]
     pub(crate) fn emit_init(&self, id: AsyncId, trigger: AsyncId, provider: Provider) {
-        LAYER.note("Environment::new_context", || AsyncContext::new(id, trigger, provider).facts());
+        LAYER.note("Environment::new_context", || {
+            AsyncContext::new(id, trigger, provider, Frame::EMPTY).facts()
+        });
         self.tell(|hook| hook.on_init(id, provider, trigger));
     }
 
@@ -111,7 +114,9 @@ impl Hooks {
         if id == AsyncId::NONE {
             return;
         }
-        LAYER.begins("Environment::run_in_context", || AsyncContext::new(id, trigger, provider).facts());
+        LAYER.begins("Environment::run_in_context", || {
+            AsyncContext::new(id, trigger, provider, Frame::EMPTY).facts()
+        });
         self.tell(|hook| hook.on_before(id));
     }
 
@@ -123,6 +128,14 @@ impl Hooks {
         }
         self.tell(|hook| hook.on_after(id));
         LAYER.ends("Environment::run_in_context");
+    }
+
+    /// A task has ended.
+    #[inline]
+    pub(crate) fn emit_settled(&self, id: AsyncId) {
+        if self.any() {
+            self.tell(|hook| hook.on_settled(id));
+        }
     }
 
     pub(crate) fn emit_destroy(&self, id: AsyncId) {

@@ -5,6 +5,7 @@
 //! no bound, nothing is allocated, and contexts cannot be left in the wrong order.
 
 use crate::Provider;
+use crate::frame::Frame;
 use crate::layer::OnDrop;
 use crate::layer::trace::Facts;
 use std::cell::Cell;
@@ -31,20 +32,27 @@ impl fmt::Display for AsyncId {
     }
 }
 
-/// An asynchronous resource: its id, its trigger's id, and its type (Node's `async_context`). Default: [`NONE`](Self::NONE).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+/// An asynchronous resource: its id, its trigger's id, its type (Node's `async_context`), and the values that it has of each
+/// [`Storage`](crate::Storage). Default: [`NONE`](Self::NONE).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct AsyncContext {
     async_id: AsyncId,
     trigger_async_id: AsyncId,
     provider: Provider,
+    frame: Frame,
 }
 
 impl AsyncContext {
     /// No resource: hooks are not told of it.
-    pub const NONE: Self = Self::new(AsyncId::NONE, AsyncId::NONE, Provider::None);
+    pub const NONE: Self = Self::new(AsyncId::NONE, AsyncId::NONE, Provider::None, Frame::EMPTY);
 
-    pub(crate) const fn new(async_id: AsyncId, trigger_async_id: AsyncId, provider: Provider) -> Self {
-        Self { async_id, trigger_async_id, provider }
+    pub(crate) const fn new(
+        async_id: AsyncId,
+        trigger_async_id: AsyncId,
+        provider: Provider,
+        frame: Frame,
+    ) -> Self {
+        Self { async_id, trigger_async_id, provider, frame }
     }
 
     /// The resource's id.
@@ -71,6 +79,22 @@ impl AsyncContext {
     pub const fn provider(&self) -> Provider {
         self.provider
     }
+
+    /// The values of the storages.
+    #[inline]
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    pub(crate) fn set_frame(&mut self, frame: Frame) {
+        self.frame = frame;
+    }
+
+    /// Drops the values of the storages, of a resource whose record is kept for another.
+    #[inline]
+    pub fn drop_values(&mut self) {
+        self.frame = Frame::EMPTY;
+    }
 }
 
 /// Takes the context in parts, so that a caller that does not trace need not have it in memory.
@@ -87,6 +111,9 @@ pub(crate) struct Ids {
     execution: Cell<AsyncId>,
     trigger: Cell<AsyncId>,
     default_trigger: Cell<Option<AsyncId>>,
+    /// The values of the storages in the executing context.
+    frame: Cell<Frame>,
+    last_storage: Cell<u64>,
 }
 
 impl Ids {
@@ -111,13 +138,43 @@ impl Ids {
 
     /// Enters `context` until the guard is dropped, also when a panic drops it.
     #[inline]
-    pub(crate) fn enter(&self, context: AsyncContext) -> OnDrop<impl FnOnce() + use<'_>> {
+    pub(crate) fn enter(&self, context: &AsyncContext) -> OnDrop<impl FnOnce() + use<'_>> {
         let execution = self.execution.replace(context.async_id);
         let trigger = self.trigger.replace(context.trigger_async_id);
+        let frame = self.frame.replace(context.frame.clone());
         OnDrop::new(move || {
             self.execution.set(execution);
             self.trigger.set(trigger);
+            // The last context with a value may be the one that ends here.
+            drop(self.frame.replace(frame));
         })
+    }
+
+    /// The values of the storages in the executing context.
+    #[inline]
+    pub(crate) fn frame(&self) -> Frame {
+        let current = self.frame.take();
+        let frame = current.clone();
+        self.frame.set(current);
+        frame
+    }
+
+    /// Replaces the values of the executing context. Returns those of before.
+    pub(crate) fn set_frame(&self, frame: Frame) -> Frame {
+        self.frame.replace(frame)
+    }
+
+    /// Replaces the values of the executing context until the guard is dropped.
+    pub(crate) fn enter_frame(&self, frame: Frame) -> OnDrop<impl FnOnce() + use<'_>> {
+        let outer = self.frame.replace(frame);
+        OnDrop::new(move || drop(self.frame.replace(outer)))
+    }
+
+    /// The number of a new storage.
+    pub(crate) fn next_storage(&self) -> u64 {
+        let next = self.last_storage.get() + 1;
+        self.last_storage.set(next);
+        next
     }
 
     /// Sets the trigger of resources created until the guard is dropped.

@@ -15,20 +15,26 @@
 mod destroyed;
 mod driver;
 mod environment;
+mod frame;
 mod hooks;
 mod ids;
 mod immediate;
+mod join;
+mod keep_alive;
 mod lookup;
 mod provider;
 mod resource;
 mod scope;
 mod scoped;
+mod sleep;
+pub mod storage;
 mod stream;
-mod task;
+pub mod task;
 mod ticks;
 mod timers;
 mod udp;
 pub mod upcall;
+mod wakers;
 
 pub use environment::{Environment, OwnedEnvironment};
 pub use hooks::Hook;

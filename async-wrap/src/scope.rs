@@ -16,7 +16,7 @@ impl Environment {
     /// If the callback panics, the ids are restored, hooks get `after`, and queued work stays queued for the next
     /// scope: a program that catches the panic and continues the loop loses nothing.
     #[inline]
-    pub fn make_callback<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
+    pub fn make_callback<R>(&self, context: &AsyncContext, callback: impl FnOnce() -> R) -> R {
         let inner = self.inner();
         inner.depth.set(inner.depth.get() + 1);
         let _depth = OnDrop::new(|| {
@@ -36,7 +36,7 @@ impl Environment {
     /// Calls `callback` in `context` as a part of the executing callback: the queues do not run at its end
     /// (`AsyncResource.runInAsyncScope`; a scope with `kSkipTaskQueues`).
     #[inline]
-    pub fn run_in_context<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
+    pub fn run_in_context<R>(&self, context: &AsyncContext, callback: impl FnOnce() -> R) -> R {
         let EnvironmentInner { ids, hooks, .. } = self.inner();
         let id = context.async_id();
         let _outer = ids.enter(context);

@@ -1,47 +1,109 @@
-//! Futures on the loop: a task is polled as a microtask, in the context in which it was spawned.
+//! Tasks: futures on the loop, and what to await in them. A task is polled as a microtask, in the context in which it was
+//! spawned, as the reactions of a promise run in Node.
 //!
-//! A wake-up on the loop's own thread queues the microtask directly; a wake-up from another thread wakes the loop. A
-//! pending task does not keep the loop alive, like a pending promise in Node.
+//! A pending task does not keep the loop alive, like a pending promise in Node: the operation that it awaits does. What is
+//! outside of the loop, such as a thread, does not: see [`Environment::keep_alive`].
 
-use crate::environment::EnvironmentInner;
 use crate::layer::OnUnwind;
 use crate::ticks::Microtask;
+use crate::wakers::TaskWaker;
 use crate::{AsyncContext, AsyncId, Environment, Provider};
+use slab::Slab;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
-use uv_core::threads::AsyncSender;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+pub use crate::join::{JoinError, JoinHandle};
+pub use crate::keep_alive::KeepAlive;
+pub use crate::sleep::{Elapsed, Interval, Sleep};
+
+use crate::join::{Join, Joined};
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Wakers kept for further tasks: as many as a busy server has tasks that end in one turn.
+const SPARE_WAKERS: usize = 64;
+
+/// A task: its place in the table, and its id, which no other task has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskKey {
+    index: usize,
+    id: AsyncId,
+}
+
+impl TaskKey {
+    /// No task.
+    pub(crate) const NONE: Self = Self { index: usize::MAX, id: AsyncId::NONE };
+}
 
 /// The unfinished tasks of an environment.
 #[derive(Default)]
 pub(crate) struct Tasks {
-    by_id: RefCell<HashMap<AsyncId, Task>>,
+    table: RefCell<Slab<Task>>,
+    spare_wakers: RefCell<Vec<Arc<TaskWaker>>>,
 }
 
 struct Task {
     context: AsyncContext,
     /// `None` while the task is being polled.
-    future: Option<LocalFuture>,
-    waker: Arc<TaskWaker>,
+    body: Option<Body>,
+    /// The task was aborted while it was being polled.
+    is_aborted: bool,
+}
+
+struct Body {
+    future: LocalFuture,
+    waker: Waker,
+    /// What `waker` holds.
+    state: Arc<TaskWaker>,
 }
 
 impl Tasks {
     pub(crate) fn clear(&self) {
-        drop(self.by_id.take());
+        drop(self.table.take());
+        drop(self.spare_wakers.take());
+    }
+
+    /// Works on a task, unless it has ended.
+    fn with<R>(&self, key: TaskKey, work: impl FnOnce(&mut Task) -> R) -> Option<R> {
+        let mut table = self.table.borrow_mut();
+        let task = table.get_mut(key.index).filter(|task| task.context.async_id() == key.id)?;
+        Some(work(task))
+    }
+
+    fn remove(&self, key: TaskKey) -> Option<Task> {
+        self.with(key, |_| {})?;
+        self.table.borrow_mut().try_remove(key.index)
+    }
+
+    fn waker(&self, key: TaskKey, env: &Environment) -> Arc<TaskWaker> {
+        if let Some(mut spare) = self.spare_wakers.borrow_mut().pop()
+            && let Some(waker) = Arc::get_mut(&mut spare)
+        {
+            waker.renew(key);
+            return spare;
+        }
+        Arc::new(TaskWaker::new(key, env.inner().driver.remote()))
+    }
+
+    /// Keeps the waker of a task that has ended, if the task has left it nowhere.
+    fn recycle(&self, waker: Waker, mut state: Arc<TaskWaker>) {
+        drop(waker);
+        let mut spare = self.spare_wakers.borrow_mut();
+        if spare.len() < SPARE_WAKERS && Arc::get_mut(&mut state).is_some() {
+            spare.push(state);
+        }
     }
 }
 
 impl Environment {
-    /// Runs `future` on the loop. It is polled for the first time as a microtask of the executing callback.
+    /// Runs `future` on the loop. It is polled for the first time as a microtask of the executing callback. Its value is for the
+    /// handle, which may be dropped: the task goes on.
     ///
-    /// A pending task does not keep the loop alive: the operation that it awaits does. It is dropped with the loop, or
-    /// by [`close`](Self::close). A future that panics is dropped, and its panic passes out of `run`.
+    /// A pending task does not keep the loop alive: the operation that it awaits does. It is dropped with the loop, or by
+    /// [`close`](Self::close). If `future` panics, the handle gets the panic; without a handle it passes out of `run`.
     ///
     /// A task that wakes itself and returns `Pending` is polled again soon, after other microtasks. The end of one
     /// callback polls at most 64 times; then timers and I/O run, so that the task does not starve them.
@@ -52,147 +114,99 @@ impl Environment {
     ///
     /// let event_loop = Loop::new()?;
     /// let env = Environment::new(&event_loop);
-    /// env.spawn_local(async { assert_eq!(1 + 1, 2) });
+    /// let sum = env.spawn_local(async { 1 + 1 });
+    /// env.spawn_local(async move { assert_eq!(sum.await.expect("it does not panic"), 2) });
     /// env.run(RunMode::Default)?;
     /// # Ok::<(), uv_core::Error>(())
     /// ```
-    pub fn spawn_local(&self, future: impl Future<Output = ()> + 'static) {
+    pub fn spawn_local<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
+        let join = Rc::new(Join::default());
+        // If the environment takes no work, this drops the future, which ends the join.
+        let key = self.spawn(Joined::new(future, Rc::clone(&join)));
+        JoinHandle::new(self, key, join)
+    }
+
+    /// Like [`spawn_local`](Self::spawn_local), for a future without a value that nothing waits for. It costs one allocation,
+    /// and a panic passes out of `run`.
+    pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
+        self.spawn(future);
+    }
+
+    fn spawn(&self, future: impl Future<Output = ()> + 'static) -> TaskKey {
         let inner = self.inner();
         if !inner.takes_work() {
-            return;
+            return TaskKey::NONE;
         }
         let context = self.new_context(Provider::Promise);
-        let task = context.async_id();
-        let waker = Arc::new(TaskWaker {
-            task,
-            queued: AtomicBool::new(true),
-            remote: Arc::clone(inner.driver.remote()),
-        });
         let future: LocalFuture = Box::pin(future);
-        inner.tasks.by_id.borrow_mut().insert(task, Task { context, future: Some(future), waker });
-        self.push_microtask(Microtask::Poll(task));
+        let mut table = inner.tasks.table.borrow_mut();
+        let entry = table.vacant_entry();
+        let key = TaskKey { index: entry.key(), id: context.async_id() };
+        let state = inner.tasks.waker(key, self);
+        let waker = Waker::from(Arc::clone(&state));
+        entry.insert(Task { context, body: Some(Body { future, waker, state }), is_aborted: false });
+        drop(table);
+        self.push_microtask(Microtask::Poll(key));
+        key
     }
 
-    pub(crate) fn poll_task(&self, id: AsyncId) {
+    pub(crate) fn poll_task(&self, key: TaskKey) {
         let tasks = &self.inner().tasks;
-        let found = tasks
-            .by_id
-            .borrow_mut()
-            .get_mut(&id)
-            .and_then(|task| Some((task.context, task.future.take()?, Arc::clone(&task.waker))));
+        let found = tasks.with(key, |task| Some((task.context.clone(), task.body.take()?)));
         // Not found if it was woken again after its end.
-        let Some((context, mut future, waker)) = found else { return };
-        // Cleared before the poll, so that a wake-up during the poll causes another poll.
-        waker.queued.store(false, Ordering::SeqCst);
-        let waker = Waker::from(waker);
+        let Some((context, mut body)) = found.flatten() else { return };
+        // Before the poll, so that a wake-up during the poll causes another poll.
+        body.state.begin_poll();
         // A task that panics is removed like a task that has ended.
-        let forget = OnUnwind::new(|| self.forget_task(id));
-        self.run_in_context(context, || {
-            if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-                if let Some(task) = tasks.by_id.borrow_mut().get_mut(&id) {
-                    task.future = Some(future);
-                }
+        let forget = OnUnwind::new(|| self.forget_task(key));
+        self.run_in_context(&context, || {
+            if body.future.as_mut().poll(&mut Context::from_waker(&body.waker)).is_pending() {
                 forget.disarm();
-            } else {
-                drop(future);
-                drop(forget);
+                self.put_back(key, body);
+                return;
             }
+            let Body { future, waker, state } = body;
+            drop(future);
+            drop(forget);
+            tasks.recycle(waker, state);
         });
     }
 
-    fn forget_task(&self, id: AsyncId) {
-        let task = self.inner().tasks.by_id.borrow_mut().remove(&id);
+    /// Returns the body of a task whose poll was not its last.
+    fn put_back(&self, key: TaskKey, body: Body) {
+        let mut body = Some(body);
+        let is_aborted = self.inner().tasks.with(key, |task| {
+            if !task.is_aborted {
+                task.body = body.take();
+                // What the task has entered stays behind its `.await`.
+                task.context.set_frame(self.inner().ids.frame().inherited());
+            }
+            task.is_aborted
+        });
+        // Else the table was cleared meanwhile.
+        drop(body);
+        if is_aborted == Some(true) {
+            self.forget_task(key);
+        }
+    }
+
+    /// Drops a task's future now; at the end of its poll, if the task aborts itself.
+    pub(crate) fn abort_task(&self, key: TaskKey) {
+        let tasks = &self.inner().tasks;
+        let is_polled = tasks.with(key, |task| {
+            task.is_aborted = true;
+            task.body.is_none()
+        });
+        if is_polled == Some(false) {
+            self.forget_task(key);
+        }
+    }
+
+    fn forget_task(&self, key: TaskKey) {
+        let Some(task) = self.inner().tasks.remove(key) else { return };
         // The future's destructor may use the table.
         drop(task);
-        self.emit_destroy(id);
-    }
-
-    /// Queues the tasks that other threads have woken.
-    pub(crate) fn take_woken(&self) {
-        for task in self.inner().driver.remote().take() {
-            self.push_microtask(Microtask::Poll(task));
-        }
-    }
-
-    /// Lets wake-ups on this thread find the environment.
-    pub(crate) fn register_here(&self) {
-        // During the thread's exit the list is destroyed. Wake-ups then go through the loop, as from other threads.
-        let _ = ENVIRONMENTS.try_with(|here| here.borrow_mut().push(Rc::downgrade(self.rc())));
-    }
-}
-
-thread_local! {
-    /// The environments of this thread. A `Waker` must be `Send`, so it cannot hold an environment.
-    static ENVIRONMENTS: RefCell<Vec<Weak<EnvironmentInner>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The environment of `remote`, if it lives on this thread.
-fn environment_here(remote: &Arc<Remote>) -> Option<Environment> {
-    // During the thread's exit the list is destroyed, and no environment is found.
-    let found = ENVIRONMENTS.try_with(|here| {
-        let here = here.borrow();
-        here.iter().filter_map(Weak::upgrade).find(|env| Arc::ptr_eq(env.driver.remote(), remote))
-    });
-    found.ok().flatten().map(Environment::from_rc)
-}
-
-impl Drop for EnvironmentInner {
-    fn drop(&mut self) {
-        let _ = ENVIRONMENTS.try_with(|here| here.borrow_mut().retain(|env| env.strong_count() > 0));
-    }
-}
-
-/// The part of an environment that other threads use.
-pub(crate) struct Remote {
-    woken: Mutex<Vec<AsyncId>>,
-    sender: AsyncSender,
-}
-
-impl Remote {
-    pub(crate) fn new(sender: AsyncSender) -> Self {
-        Self { woken: Mutex::default(), sender }
-    }
-
-    /// Wakes the loop, which calls the environment.
-    pub(crate) fn wake(&self) {
-        self.sender.send();
-    }
-
-    fn woken(&self) -> MutexGuard<'_, Vec<AsyncId>> {
-        // Code that runs under this lock does not panic, so a poisoned lock guards a valid value.
-        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, task: AsyncId) {
-        self.woken().push(task);
-        self.wake();
-    }
-
-    fn take(&self) -> Vec<AsyncId> {
-        std::mem::take(&mut *self.woken())
-    }
-}
-
-struct TaskWaker {
-    task: AsyncId,
-    /// Whether a poll is queued. Wake-ups until then coalesce.
-    queued: AtomicBool,
-    remote: Arc<Remote>,
-}
-
-impl Wake for TaskWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.queued.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        match environment_here(&self.remote) {
-            Some(env) if env.inner().takes_work() => env.push_microtask(Microtask::Poll(self.task)),
-            Some(_) => {}
-            None => self.remote.push(self.task),
-        }
+        self.inner().hooks.emit_settled(key.id);
+        self.emit_destroy(key.id);
     }
 }

@@ -2,7 +2,8 @@
 //! `processTicksAndRejections`, Node's `lib/internal/process/task_queues.js`.
 
 use crate::layer::trace::Facts;
-use crate::{AsyncContext, AsyncId, Environment, LAYER, Provider};
+use crate::task::TaskKey;
+use crate::{AsyncContext, Environment, LAYER, Provider};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
@@ -18,15 +19,15 @@ pub(crate) struct Queues {
     ticks: RefCell<VecDeque<(AsyncContext, Callback)>>,
     microtasks: RefCell<VecDeque<Microtask>>,
     /// Tasks beyond the bound of a scope, which are polled in the loop's next turn.
-    deferred: RefCell<VecDeque<AsyncId>>,
+    deferred: RefCell<VecDeque<TaskKey>>,
     /// Whether a queue may have an entry: all that a scope checks.
     work: Cell<bool>,
 }
 
 pub(crate) enum Microtask {
     Call(AsyncContext, Callback),
-    /// Polls the task with this id.
-    Poll(AsyncId),
+    /// Polls the task.
+    Poll(TaskKey),
     /// Tells hooks of destroyed resources, if there are too many of them to wait for the check phase.
     TellDestroyed,
 }
@@ -136,7 +137,7 @@ impl Environment {
 
     /// Calls the only callback of a resource and destroys the resource.
     pub(crate) fn run_once(&self, context: AsyncContext, callback: impl FnOnce()) {
-        self.run_in_context(context, || {
+        self.run_in_context(&context, || {
             let _gone = self.destroy_at_end(context.async_id());
             callback();
         });

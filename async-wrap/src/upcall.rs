@@ -158,6 +158,12 @@ pub trait AsyncHook {
         let _ = id;
     }
 
+    /// A task has ended (`promiseResolve`): its future is ready, has panicked, or was aborted. Its resource is of the type
+    /// [`Provider::Promise`], and `on_destroy` follows.
+    fn on_settled(&mut self, id: AsyncId) {
+        let _ = id;
+    }
+
     /// The resource is destroyed. The hook is told later than it happened: in the loop's check phase, or when
     /// [`Environment::run`](crate::Environment::run) finds nothing left alive.
     fn on_destroy(&mut self, id: AsyncId) {

@@ -230,6 +230,7 @@ impl Response {
         let mut handler: Option<ResponsePlace> =
             Some(Rc::new(move |call| place(&mut |handler| call(handler))));
         let old = self.with(|exchange| {
+            self.connection.core.env.keep_values(&mut exchange.context);
             let extra = exchange.extra_mut();
             extra.knows_end = false;
             std::mem::replace(&mut extra.handler, handler.take())

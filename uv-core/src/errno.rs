@@ -27,6 +27,7 @@ const NAMES: &[(i32, &str)] = &[
     (libc::ECONNABORTED, "ECONNABORTED"),
     (libc::ECONNREFUSED, "ECONNREFUSED"),
     (libc::ECONNRESET, "ECONNRESET"),
+    (libc::EDEADLK, "EDEADLK"),
     (libc::EDESTADDRREQ, "EDESTADDRREQ"),
     (libc::EEXIST, "EEXIST"),
     (libc::EFAULT, "EFAULT"),
@@ -113,6 +114,7 @@ impl Errno {
     pub const ECONNABORTED: Self = Self(libc::ECONNABORTED);
     pub const ECONNREFUSED: Self = Self(libc::ECONNREFUSED);
     pub const ECONNRESET: Self = Self(libc::ECONNRESET);
+    pub const EDEADLK: Self = Self(libc::EDEADLK);
     pub const EDESTADDRREQ: Self = Self(libc::EDESTADDRREQ);
     pub const EEXIST: Self = Self(libc::EEXIST);
     pub const EINPROGRESS: Self = Self(libc::EINPROGRESS);

@@ -191,6 +191,7 @@ impl Pool {
     #[inline(always)] // +16 instructions in http/pipelined and http/keep-alive without it
     pub(super) fn give(&self, mut exchange: Box<Exchange>) {
         exchange.phase = Phase::Head;
+        exchange.context.drop_values();
         exchange.head.clear();
         if std::mem::take(&mut exchange.extra_used) {
             drop((exchange.extra.handler.take(), exchange.extra.body_handler.take()));

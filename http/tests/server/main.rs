@@ -25,3 +25,4 @@ mod robust;
 pub(crate) mod seeds;
 mod timeouts;
 mod upgrade;
+mod values;

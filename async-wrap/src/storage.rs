@@ -1,0 +1,242 @@
+//! Storages: values that follow causes, from a callback to all that it starts. Mirrors `AsyncLocalStorage`, Node's
+//! `lib/internal/async_local_storage/async_context_frame.js`.
+
+use crate::frame::{Entry, Frame};
+use crate::layer::OnDrop;
+use crate::{AsyncContext, Environment};
+use std::any::Any;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+
+/// Whether a value of a [`Storage`] is inherited. Default: `Inherit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Propagation {
+    /// A resource that is created where the storage has a value has it too: timers, ticks, tasks, requests, connections.
+    #[default]
+    Inherit,
+    /// The value ends with the scope in which it was set. What the scope starts does not have it.
+    Scope,
+}
+
+/// A value for each chain of causes (`AsyncLocalStorage`): a request's id in each callback that the request leads to, say.
+///
+/// A value that is set for a callback is there in all that the callback starts, and in what that starts: timeouts, intervals,
+/// immediates, ticks, microtasks, tasks and each of their polls, the completions of connects, writes, shutdowns, sends,
+/// look-ups and work. A server's connections have what the server had when it began to listen, and each HTTP request has a
+/// context of its own.
+///
+/// Storages do not mix, and are typed: `T` is what [`get`](Self::get) returns. Clones share the values. Without a value a
+/// context costs the test of one pointer.
+///
+/// ```
+/// use async_wrap::Environment;
+/// use async_wrap::storage::Storage;
+/// use std::time::Duration;
+///
+/// let env = Environment::with_new_loop()?;
+/// let request = Storage::<u32>::new(&env);
+/// for id in [1, 2] {
+///     let inner = request.clone();
+///     request.run(id, || {
+///         env.set_timeout(Duration::ZERO, move || println!("the timeout of request {:?}", inner.get()))
+///     });
+/// }
+/// assert_eq!(request.get(), None);
+/// env.run_to_end()?;
+/// # Ok::<(), uv_core::Error>(())
+/// ```
+pub struct Storage<T> {
+    env: Environment,
+    number: u64,
+    name: Option<&'static str>,
+    default: Option<Rc<T>>,
+    propagation: Propagation,
+}
+
+impl<T: 'static> Storage<T> {
+    /// Creates a storage without a value.
+    #[must_use]
+    pub fn new(env: &Environment) -> Self {
+        let number = env.inner().ids.next_storage();
+        Self { env: env.clone(), number, name: None, default: None, propagation: Propagation::Inherit }
+    }
+
+    /// Sets the name, for the program's log. Default: none.
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Sets what [`get`](Self::get) returns where no value is set (`defaultValue`). Default: none. Set it before cloning: it
+    /// belongs to this clone.
+    #[must_use]
+    pub fn with_default(mut self, value: impl Into<Rc<T>>) -> Self {
+        self.default = Some(value.into());
+        self
+    }
+
+    /// Sets whether values that are set by this clone are inherited. Default: [`Propagation::Inherit`].
+    #[must_use]
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.propagation = propagation;
+        self
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        self.name
+    }
+
+    /// Calls `work` with `value`, and restores what was there before, also if `work` panics.
+    pub fn run<R>(&self, value: impl Into<Rc<T>>, work: impl FnOnce() -> R) -> R {
+        let _outer = self.enter(self.frame_with(Some(value.into())));
+        work()
+    }
+
+    /// Sets the value for the rest of the executing callback, and for what that starts (`enterWith`). In a task it is there
+    /// after each `.await`, too. Outside of every callback it stays.
+    pub fn enter_with(&self, value: impl Into<Rc<T>>) {
+        drop(self.env.inner().ids.set_frame(self.frame_with(Some(value.into()))));
+    }
+
+    /// Calls `work` without a value, not even the default, and restores what was there before (`exit`).
+    pub fn exit<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _outer = self.enter(self.frame_with(None));
+        work()
+    }
+
+    /// The value in the executing callback, else the default (`getStore`).
+    #[must_use]
+    pub fn get(&self) -> Option<Rc<T>> {
+        let frame = self.env.inner().ids.frame();
+        match frame.entry(self.number) {
+            // The values of a storage's number are of its type.
+            Some(entry) => entry.value.clone().and_then(|value| value.downcast().ok()),
+            None => self.default.clone(),
+        }
+    }
+
+    /// Calls `work` with the value in the executing callback, else the default.
+    pub fn with<R>(&self, work: impl FnOnce(Option<&T>) -> R) -> R {
+        work(self.get().as_deref())
+    }
+
+    /// A future that is polled with `value`: [`run`](Self::run) for a future that need not be a task of its own. Dropping it
+    /// drops `future`.
+    ///
+    /// ```
+    /// use async_wrap::Environment;
+    /// use async_wrap::storage::Storage;
+    ///
+    /// let env = Environment::with_new_loop()?;
+    /// let user = Storage::<String>::new(&env);
+    /// let inner = user.clone();
+    /// let greet = async move { inner.with(|name| println!("hello {}", name.map_or("you", String::as_str))) };
+    /// env.spawn_local(user.scope("Ada".to_owned(), greet));
+    /// env.run_to_end()?;
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    pub fn scope<V: Into<Rc<T>>, F: Future>(
+        &self,
+        value: V,
+        future: F,
+    ) -> impl Future<Output = F::Output> + use<T, V, F> {
+        let (storage, value) = (self.clone(), value.into());
+        async move {
+            let mut future = pin!(future);
+            poll_fn(|context| storage.run(Rc::clone(&value), || future.as_mut().poll(context))).await
+        }
+    }
+
+    fn frame_with(&self, value: Option<Rc<T>>) -> Frame {
+        let value = value.map(|value| value as Rc<dyn Any>);
+        let is_inherited = self.propagation == Propagation::Inherit;
+        self.env.inner().ids.frame().with(Entry { storage: self.number, value, is_inherited })
+    }
+
+    fn enter(&self, frame: Frame) -> OnDrop<impl FnOnce() + use<'_, T>> {
+        self.env.inner().ids.enter_frame(frame)
+    }
+}
+
+/// Clones share the values.
+impl<T> Clone for Storage<T> {
+    fn clone(&self) -> Self {
+        let Self { env, number, name, default, propagation } = self;
+        Self {
+            env: env.clone(),
+            number: *number,
+            name: *name,
+            default: default.clone(),
+            propagation: *propagation,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Storage<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, propagation, .. } = self;
+        f.debug_struct("Storage")
+            .field("name", name)
+            .field("propagation", propagation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The values of all storages at one moment: see [`Environment::snapshot`].
+#[derive(Clone)]
+pub struct Snapshot {
+    env: Environment,
+    frame: Frame,
+}
+
+impl Snapshot {
+    /// Calls `work` with the values of this moment, and restores what was there before.
+    pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _outer = self.env.inner().ids.enter_frame(self.frame.clone());
+        work()
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("frame", &self.frame).finish_non_exhaustive()
+    }
+}
+
+impl Environment {
+    /// Keeps the values of all storages that would be inherited now, for work that is done later
+    /// (`AsyncLocalStorage.snapshot`).
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { env: self.clone(), frame: self.inner().ids.frame().inherited() }
+    }
+
+    /// Gives a resource the values that all storages have now, in place of those that they had when it was created: a handler
+    /// that is given to it then finds what is there where it is given.
+    pub fn keep_values(&self, context: &mut AsyncContext) {
+        context.set_frame(self.inner().ids.frame().inherited());
+    }
+
+    /// Binds a closure to the values of all storages that would be inherited now (`AsyncLocalStorage.bind`).
+    ///
+    /// ```
+    /// use async_wrap::Environment;
+    /// use async_wrap::storage::Storage;
+    ///
+    /// let env = Environment::with_new_loop()?;
+    /// let depth = Storage::<u32>::new(&env);
+    /// let storage = depth.clone();
+    /// let mut bound = depth.run(1, || env.bind(move |_: &str| storage.get().as_deref().copied()));
+    /// assert_eq!((depth.get(), bound("here")), (None, Some(1)));
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    pub fn bind<A, R>(&self, mut callback: impl FnMut(A) -> R) -> impl FnMut(A) -> R {
+        let snapshot = self.snapshot();
+        move |argument| snapshot.run(|| callback(argument))
+    }
+}

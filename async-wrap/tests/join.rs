@@ -1,0 +1,295 @@
+//! Handles of tasks: their values, panics and aborts, and running a loop for one future.
+
+mod common;
+
+use async_wrap::task::JoinHandle;
+use async_wrap::{AsyncContext, AsyncHook, AsyncId, Environment, Provider};
+use common::{Log, new_loop, run_to_a_panic, run_to_the_end};
+use std::cell::Cell;
+use std::future::{pending, poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+use uv_core::Errno;
+
+/// Notes that it is dropped.
+struct Guard(Log);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.push("dropped");
+    }
+}
+
+#[test]
+fn a_handle_gives_the_value_of_its_task() {
+    let (event_loop, env) = new_loop();
+    let inner = env.clone();
+    let task = env.spawn_local(async move {
+        let other = inner.spawn_local(async { "value".to_owned() });
+        other.await.expect("it ends")
+    });
+    assert!(!task.is_finished());
+    assert_eq!(env.block_on(task).expect("the loop runs").expect("it ends"), "value");
+    let done = env.spawn_local(ready(1));
+    env.block_on(ready(())).expect("the loop runs");
+    assert!(done.is_finished());
+    assert_eq!(env.block_on(done).expect("the loop runs").ok(), Some(1), "a value that was there before");
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn a_panic_arrives_at_the_handle() {
+    let (event_loop, env) = new_loop();
+    let task: JoinHandle<()> = env.spawn_local(async { panic!("on purpose") });
+    let error = env.block_on(task).expect("the loop runs").expect_err("it panics");
+    assert!(!error.is_aborted());
+    assert_eq!(error.to_string(), "the task has panicked: on purpose");
+    let panic = error.into_panic().expect("a panic");
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn without_a_handle_a_panic_passes_out_of_run() {
+    let (event_loop, env) = new_loop();
+    env.spawn_local(async { panic!("dropped") });
+    assert_eq!(run_to_a_panic(&env), "dropped");
+    env.spawn_local(async { panic!("detached") }).detach();
+    assert_eq!(run_to_a_panic(&env), "detached");
+    env.spawn_detached(async { panic!("never had one") });
+    assert_eq!(run_to_a_panic(&env), "never had one");
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn abort_drops_the_future_at_once_and_the_handle_says_so() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let guard = Guard(log.clone());
+    let task = env.spawn_local(async move {
+        let _guard = guard;
+        pending::<()>().await;
+    });
+    env.make_callback(&AsyncContext::NONE, || {});
+    assert_eq!(log.take(), [""; 0]);
+    task.abort();
+    assert_eq!(log.take(), ["dropped"]);
+    task.abort();
+    let error = env.block_on(task).expect("the loop runs").expect_err("it was aborted");
+    assert!(error.is_aborted());
+    assert_eq!(error.to_string(), "the task was aborted");
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn a_task_that_was_never_polled_can_be_aborted() {
+    let (event_loop, env) = new_loop();
+    let task = env.spawn_local(async { unreachable!("it is aborted before") });
+    task.abort();
+    assert!(task.is_finished());
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn a_task_that_aborts_itself_ends_with_its_poll() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let own: Rc<Cell<Option<JoinHandle<()>>>> = Rc::default();
+    let (place, l, guard) = (Rc::clone(&own), log.clone(), Guard(log.clone()));
+    own.set(Some(env.spawn_local(async move {
+        let _guard = guard;
+        let handle = place.take().expect("it is set before the first poll");
+        handle.abort();
+        l.push("goes on");
+        pending::<()>().await;
+    })));
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(log.take(), ["goes on", "dropped"]);
+}
+
+#[test]
+fn aborting_a_task_that_has_ended_changes_nothing() {
+    let (event_loop, env) = new_loop();
+    let task = env.spawn_local(ready(1));
+    env.block_on(ready(())).expect("the loop runs");
+    // Another task takes its place in the table.
+    let other = env.spawn_local(ready(2));
+    task.abort();
+    assert_eq!(env.block_on(other).expect("the loop runs").ok(), Some(2));
+    assert_eq!(env.block_on(task).expect("the loop runs").ok(), Some(1));
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn a_waker_that_outlives_its_task_wakes_no_other() {
+    let (event_loop, env) = new_loop();
+    let kept = Rc::new(Cell::new(None));
+    let place = Rc::clone(&kept);
+    env.spawn_local(poll_fn(move |context| {
+        place.set(Some(context.waker().clone()));
+        Poll::Ready(())
+    }));
+    env.block_on(ready(())).expect("the loop runs");
+    let polls = Rc::new(Cell::new(0));
+    let count = Rc::clone(&polls);
+    let other = env.spawn_local(poll_fn(move |_| {
+        count.set(count.get() + 1);
+        Poll::<()>::Pending
+    }));
+    env.make_callback(&AsyncContext::NONE, || kept.take().expect("it was polled").wake());
+    assert_eq!(polls.get(), 1, "its first poll");
+    other.abort();
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn tasks_that_are_dropped_with_the_environment_end_as_aborted() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let guard = Guard(log.clone());
+    let mut task = env.spawn_local(async move {
+        let _guard = guard;
+        pending::<()>().await;
+    });
+    env.make_callback(&AsyncContext::NONE, || {});
+    env.close();
+    assert_eq!(event_loop.run(uv_core::RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["dropped"]);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let outcome = std::pin::Pin::new(&mut task).poll(&mut context);
+    assert!(matches!(outcome, Poll::Ready(Err(error)) if error.is_aborted()));
+    let late = env.spawn_local(ready(1));
+    assert!(late.is_finished(), "a closed environment takes no task");
+}
+
+#[test]
+fn block_on_returns_with_the_future_and_leaves_the_rest_to_the_next_run() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    env.set_timeout(Duration::from_millis(20), log.note("timeout"));
+    let sleeper = env.clone();
+    let slept = env.block_on(async move {
+        sleeper.sleep(Duration::from_millis(1)).await;
+        7
+    });
+    assert_eq!((slept, log.take().len()), (Ok(7), 0));
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(log.take(), ["timeout"]);
+}
+
+#[test]
+fn block_on_a_future_that_nothing_can_wake_is_an_error_and_drops_it() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let guard = Guard(log.clone());
+    let error = env.block_on(async move {
+        let _guard = guard;
+        pending::<()>().await;
+    });
+    let error = error.expect_err("it would never end");
+    assert_eq!((error.op(), error.errno()), ("block_on", Errno::EDEADLK));
+    assert_eq!(log.take(), ["dropped"]);
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn block_on_goes_on_when_something_else_stops_the_loop() {
+    let (event_loop, env) = new_loop();
+    let (stopping, sleeper) = (env.clone(), env.clone());
+    env.set_immediate(move || stopping.loop_handle().stop());
+    assert_eq!(env.block_on(async move { sleeper.sleep(Duration::from_millis(2)).await }), Ok(()));
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn block_on_within_a_callback_is_refused() {
+    let (event_loop, env) = new_loop();
+    let (inner, log) = (env.clone(), Log::default());
+    let l = log.clone();
+    env.set_immediate(move || {
+        let error = inner.block_on(pending::<()>()).expect_err("the loop runs already");
+        l.push(format!("{}", error.errno() == Errno::EBUSY));
+    });
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(log.take(), ["true"]);
+}
+
+#[test]
+fn block_on_passes_a_panic_on() {
+    let (event_loop, env) = new_loop();
+    let panic = catch_unwind(AssertUnwindSafe(|| env.block_on(async { panic!("on purpose") })));
+    assert_eq!(panic.expect_err("it panics").downcast_ref::<&str>(), Some(&"on purpose"));
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn a_guard_keeps_the_loop_alive_until_it_is_dropped() {
+    let (event_loop, env) = new_loop();
+    assert!(!event_loop.is_alive());
+    let (one, other) = (env.keep_alive(), env.keep_alive());
+    drop(one);
+    assert!(event_loop.is_alive());
+    let done = Arc::new(AtomicBool::new(false));
+    let (theirs, ours) = (Arc::clone(&done), Arc::clone(&done));
+    let mut thread = None;
+    let guard = Cell::new(Some(other));
+    env.spawn_local(poll_fn(move |context| {
+        if ours.load(Ordering::SeqCst) {
+            drop(guard.take());
+            return Poll::Ready(());
+        }
+        let (waker, theirs) = (context.waker().clone(), Arc::clone(&theirs));
+        thread.get_or_insert_with(|| {
+            thread::spawn(move || {
+                theirs.store(true, Ordering::SeqCst);
+                waker.wake();
+            })
+        });
+        Poll::Pending
+    }));
+    run_to_the_end(&event_loop, &env);
+    assert!(done.load(Ordering::SeqCst));
+}
+
+/// Notes the life of tasks.
+struct Settling(Log);
+
+impl AsyncHook for Settling {
+    fn on_init(&mut self, id: AsyncId, provider: Provider, _: AsyncId) {
+        if provider == Provider::Promise {
+            self.0.push(format!("init {id}"));
+        }
+    }
+
+    fn on_settled(&mut self, id: AsyncId) {
+        self.0.push(format!("settled {id}"));
+    }
+}
+
+// Node: parallel/test-async-hooks-promise, async_hooks/test-promise.promise-before-init-hooks (promiseResolve)
+#[test]
+fn hooks_are_told_once_when_a_task_has_ended_been_aborted_or_has_panicked() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    env.hook(Settling(log.clone())).enable();
+    let mut expected = Vec::new();
+    let note = |env: &Environment, expected: &mut Vec<String>| {
+        let id = env.new_async_id().get() + 1;
+        expected.extend([format!("init {id}"), format!("settled {id}")]);
+    };
+    note(&env, &mut expected);
+    env.spawn_local(ready(()));
+    env.make_callback(&AsyncContext::NONE, || {});
+    note(&env, &mut expected);
+    env.spawn_local(pending::<()>()).abort();
+    note(&env, &mut expected);
+    let _held: JoinHandle<()> = env.spawn_local(async { panic!("on purpose") });
+    env.make_callback(&AsyncContext::NONE, || {});
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(log.take(), expected);
+}

@@ -1,0 +1,123 @@
+//! Time to await: never early, dropped without a trace.
+
+mod common;
+
+use common::{Log, new_loop, run_to_the_end};
+use std::cell::Cell;
+use std::future::{pending, ready};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+// Node: parallel/test-timers-promises
+#[test]
+fn a_sleep_is_never_early() {
+    let (event_loop, env) = new_loop();
+    for millis in [0, 1, 2, 7, 20] {
+        let (begun, wait) = (Instant::now(), Duration::from_millis(millis));
+        env.block_on(env.sleep(wait)).expect("the loop runs");
+        assert!(begun.elapsed() >= wait, "{:?} instead of {wait:?}", begun.elapsed());
+    }
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn a_sleep_counts_from_its_making() {
+    let (event_loop, env) = new_loop();
+    let (early, late) = (env.sleep(Duration::from_millis(5)), env.sleep(Duration::from_millis(10)));
+    let log = Log::default();
+    let l = log.clone();
+    env.block_on(async move {
+        late.await;
+        l.push("late");
+        early.await;
+        l.push("early was over");
+    })
+    .expect("the loop runs");
+    assert_eq!(log.take(), ["late", "early was over"]);
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn a_million_sleeps_made_and_dropped_leave_nothing() {
+    let (event_loop, env) = new_loop();
+    let before = event_loop.handles().len();
+    for _ in 0..1_000 {
+        let inner = env.clone();
+        let task = env.spawn_local(async move {
+            for _ in 0..1_000 {
+                let sleep = inner.sleep(Duration::from_secs(3600));
+                assert!(inner.timeout(Duration::ZERO, sleep).await.is_err());
+            }
+        });
+        env.block_on(task).expect("the loop runs").expect("it ends");
+    }
+    run_to_the_end(&event_loop, &env);
+    assert!(before > 0, "the environment's own handles");
+    assert_eq!(event_loop.handles().len(), 0);
+}
+
+#[test]
+fn a_sleep_that_is_dropped_keeps_nothing_alive() {
+    let (event_loop, env) = new_loop();
+    let sleep = env.sleep(Duration::from_secs(3600));
+    let task = env.spawn_local(sleep);
+    env.block_on(ready(())).expect("the loop runs");
+    assert!(event_loop.is_alive(), "it was polled");
+    task.abort();
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn a_timeout_drops_what_it_waits_for_in_the_same_turn() {
+    struct Guard(Log);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.push("dropped");
+        }
+    }
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let guard = Guard(log.clone());
+    let waiting = env.timeout(Duration::from_millis(1), async move {
+        let _guard = guard;
+        pending::<()>().await;
+    });
+    let l = log.clone();
+    env.block_on(async move {
+        let mut waiting = std::pin::pin!(waiting);
+        let elapsed = waiting.as_mut().await.expect_err("it is never ready");
+        l.push(elapsed.to_string());
+    })
+    .expect("the loop runs");
+    assert_eq!(log.take(), ["dropped", "not ready after 1ms"]);
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn a_timeout_gives_the_value_of_what_is_ready_in_time() {
+    let (event_loop, env) = new_loop();
+    assert_eq!(env.block_on(env.timeout(Duration::ZERO, ready(1))), Ok(Ok(1)));
+    assert_eq!(env.block_on(env.timeout(Duration::MAX, ready(2))), Ok(Ok(2)));
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn an_interval_ticks_no_earlier_than_its_time_and_loses_no_tick_to_a_dropped_future() {
+    let (event_loop, env) = new_loop();
+    let ticks = Rc::new(Cell::new(0));
+    let (inner, count) = (env.clone(), Rc::clone(&ticks));
+    let begun = Instant::now();
+    env.block_on(async move {
+        let mut interval = inner.interval(Duration::from_millis(4));
+        while count.get() < 3 {
+            // Most of these end before the tick.
+            if inner.timeout(Duration::from_millis(1), interval.tick()).await.is_ok() {
+                count.set(count.get() + 1);
+            }
+        }
+    })
+    .expect("the loop runs");
+    assert!(begun.elapsed() >= Duration::from_millis(12));
+    assert_eq!(ticks.get(), 3);
+    run_to_the_end(&event_loop, &env);
+}

@@ -1,0 +1,125 @@
+//! What requests find in a storage: each its own value, on a kept connection too, in its body, its response and what it starts.
+
+use crate::harness::{Client, Log, Site};
+use async_wrap::storage::Storage;
+use http::proto::Fields;
+use http::upcall::{BodyHandler, ResponseHandler};
+use http::{Body, Request, Response, ServerOptions};
+use std::time::Duration;
+
+/// Notes the name of the request in whose name it is called.
+#[derive(Clone)]
+struct Naming {
+    name: Storage<String>,
+    log: Log,
+}
+
+impl Naming {
+    fn note(&self, what: &str) {
+        self.name.with(|name| self.log.note(format!("{}:{what}", name.map_or("nobody", String::as_str))));
+    }
+}
+
+impl BodyHandler for Naming {
+    fn on_data(&mut self, _: &Body, _: &[u8]) {
+        self.note("data");
+    }
+
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
+        self.note("end");
+    }
+}
+
+impl ResponseHandler for Naming {
+    fn on_finish(&mut self, _: &Response) {
+        self.note("finish");
+    }
+}
+
+/// Answers each request 5 ms later with the name that is in the storage then.
+fn answering_later(naming: &Naming) -> impl FnMut(&Request<'_>, Response) + use<> {
+    let naming = naming.clone();
+    move |request, response| {
+        naming.note("request");
+        naming.name.enter_with(request.path().to_owned());
+        request.body().set_handler(naming.clone());
+        response.set_handler(naming.clone());
+        let (env, name) = (response.socket().environment().clone(), naming.name.clone());
+        env.set_timeout(Duration::from_millis(5), move || {
+            let name = name.with(|name| name.cloned().unwrap_or_default());
+            response.end(name.as_bytes()).expect("to end");
+        });
+    }
+}
+
+// Node: async_hooks/test-async-local-storage-http, -http-agent; parallel/test-async-local-storage-http-multiclients
+#[test]
+fn each_request_has_a_value_of_its_own_in_all_of_its_callbacks() {
+    let site = Site::new(ServerOptions::default());
+    let naming = Naming { name: Storage::new(&site.env), log: Log::default() };
+    let log = naming.log.clone();
+    site.run(answering_later(&naming), |address| {
+        let (mut one, mut other) = (Client::connect(address), Client::connect(address));
+        for round in 0..3 {
+            for (client, who) in [(&mut one, "one"), (&mut other, "other")] {
+                client
+                    .send(format!("POST /{who}/{round} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"));
+            }
+            assert_eq!(one.answer().text(), format!("/one/{round}"));
+            assert_eq!(other.answer().text(), format!("/other/{round}"));
+        }
+    });
+    let all = log.all();
+    assert_eq!(all.iter().filter(|line| *line == "nobody:request").count(), 6, "{all:?}");
+    for who in ["one", "other"] {
+        for round in 0..3 {
+            for what in ["data", "end", "finish"] {
+                let line = format!("/{who}/{round}:{what}");
+                assert_eq!(all.iter().filter(|other| **other == line).count(), 1, "{line} in {all:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pipelined_requests_do_not_see_the_values_of_those_before() {
+    let site = Site::new(ServerOptions::default());
+    let name = Storage::<String>::new(&site.env);
+    let naming = name.clone();
+    let respond = move |request: &Request<'_>, response: Response| {
+        let before = naming.with(|name| name.cloned().unwrap_or_default());
+        naming.enter_with(request.path().to_owned());
+        response.end(before.as_bytes()).expect("to end");
+    };
+    site.run(respond, |address| {
+        let mut client = Client::connect(address);
+        for _ in 0..3 {
+            client.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n".repeat(20));
+            for _ in 0..20 {
+                assert_eq!(client.answer().text(), "");
+            }
+        }
+    });
+    assert_eq!(name.get(), None);
+}
+
+// Node: the connections of a server have the values that were there when it began to listen.
+#[test]
+fn requests_begin_with_what_the_server_had_when_it_began_to_listen() {
+    let site = Site::new(ServerOptions::default());
+    let name = Storage::<String>::new(&site.env);
+    let reading = name.clone();
+    let respond = move |_: &Request<'_>, response: Response| {
+        let name = reading.with(|name| name.cloned().unwrap_or_default());
+        response.end(name.as_bytes()).expect("to end");
+    };
+    let server = name.clone();
+    // Listens within.
+    server.run("server".to_owned(), || {
+        site.run(respond, |address| {
+            let mut client = Client::connect(address);
+            assert_eq!(client.ask("/").text(), "server");
+            assert_eq!(client.ask("/").text(), "server");
+        });
+    });
+}
