@@ -79,6 +79,26 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
+/// A task without a value: see [`Environment::start_detached`]. Dropping it lets the task go on.
+#[derive(Clone)]
+pub struct TaskHandle {
+    pub(crate) env: Environment,
+    pub(crate) task: TaskKey,
+}
+
+impl TaskHandle {
+    /// Drops the task's future, now; at the end of its poll, if the task aborts itself. Does nothing to a task that has ended.
+    pub fn abort(&self) {
+        self.env.abort_task(self.task);
+    }
+}
+
+impl fmt::Debug for TaskHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHandle").field("task", &self.task).finish_non_exhaustive()
+    }
+}
+
 /// Why a task has no value.
 pub struct JoinError(Option<Box<dyn Any + Send>>);
 

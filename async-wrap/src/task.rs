@@ -4,6 +4,7 @@
 //! A pending task does not keep the loop alive, like a pending promise in Node: the operation that it awaits does. What is
 //! outside of the loop, such as a thread, does not: see [`Environment::keep_alive`].
 
+use crate::join::{Join, Joined};
 use crate::layer::OnUnwind;
 use crate::ticks::Microtask;
 use crate::wakers::TaskWaker;
@@ -15,11 +16,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-pub use crate::join::{JoinError, JoinHandle};
+pub use crate::join::{JoinError, JoinHandle, TaskHandle};
 pub use crate::keep_alive::KeepAlive;
 pub use crate::sleep::{Elapsed, Interval, Sleep};
 
-use crate::join::{Join, Joined};
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -132,10 +132,40 @@ impl Environment {
         self.spawn(future);
     }
 
+    /// Like [`spawn_detached`](Self::spawn_detached), but polls the future now for the first time, as the call of an async
+    /// function runs up to its first `await` in Node. Returns the task, if it has not ended with that.
+    ///
+    /// The future must not wait for a callback that is executing. A panic of the first poll passes out of this call.
+    ///
+    /// ```
+    /// use async_wrap::Environment;
+    /// use std::time::Duration;
+    ///
+    /// let env = Environment::with_new_loop()?;
+    /// assert!(env.start_detached(async { println!("done before the call returns") }).is_none());
+    /// let sleep = env.sleep(Duration::MAX);
+    /// let task = env.start_detached(sleep).expect("it waits");
+    /// task.abort();
+    /// env.run_to_end()?;
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    pub fn start_detached(&self, future: impl Future<Output = ()> + 'static) -> Option<TaskHandle> {
+        let key = self.add_task(future)?;
+        self.poll_task(key);
+        self.inner().tasks.with(key, |_| TaskHandle { env: self.clone(), task: key })
+    }
+
     fn spawn(&self, future: impl Future<Output = ()> + 'static) -> TaskKey {
+        let Some(key) = self.add_task(future) else { return TaskKey::NONE };
+        self.push_microtask(Microtask::Poll(key));
+        key
+    }
+
+    /// Enters a task, as one whose first poll is queued, unless the environment takes no work.
+    fn add_task(&self, future: impl Future<Output = ()> + 'static) -> Option<TaskKey> {
         let inner = self.inner();
         if !inner.takes_work() {
-            return TaskKey::NONE;
+            return None;
         }
         let context = self.new_context(Provider::Promise);
         let future: LocalFuture = Box::pin(future);
@@ -145,9 +175,7 @@ impl Environment {
         let state = inner.tasks.waker(key, self);
         let waker = Waker::from(Arc::clone(&state));
         entry.insert(Task { context, body: Some(Body { future, waker, state }), is_aborted: false });
-        drop(table);
-        self.push_microtask(Microtask::Poll(key));
-        key
+        Some(key)
     }
 
     pub(crate) fn poll_task(&self, key: TaskKey) {

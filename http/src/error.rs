@@ -36,6 +36,8 @@ pub enum Error {
     HeadersSent,
     /// A status, field, trailer or body that cannot be sent.
     Encode(EncodeError),
+    /// A request's body is longer than the limit of [`BodyReader::bytes`](crate::serve::BodyReader::bytes), which is this many bytes.
+    BodyTooLong(usize),
     /// Options that contradict each other (`ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`).
     InvalidOptions(&'static str),
     /// The server or the loop beneath failed.
@@ -50,6 +52,7 @@ impl fmt::Display for Error {
                 "the head of the response is sent already: status and fields cannot change any more",
             ),
             Self::Encode(error) => error.fmt(f),
+            Self::BodyTooLong(limit) => write!(f, "the body of the request is longer than {limit} bytes"),
             Self::InvalidOptions(message) => f.write_str(message),
             Self::Net(error) => error.fmt(f),
         }
@@ -89,6 +92,7 @@ impl From<Error> for io::Error {
         let kind = match error {
             Error::Net(error) => return error.into(),
             Error::Closed => io::ErrorKind::BrokenPipe,
+            Error::BodyTooLong(_) => io::ErrorKind::InvalidData,
             Error::HeadersSent | Error::Encode(_) | Error::InvalidOptions(_) => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, error)

@@ -2,7 +2,7 @@
 //!
 //! # Modules
 //!
-//! [`guide`] explains how to build on the server; [`upcall`] has the handlers of requests, bodies and responses, [`proto`] the protocol without sockets, and
+//! [`guide`] explains how to build on the server; [`serve`] has requests that async functions handle, [`upcall`] has the handlers of requests, bodies and responses, [`proto`] the protocol without sockets, and
 //! [`differences`] what Node does otherwise. The layers beneath are exported as modules, so that a program depends on
 //! this crate alone: [`net`] for addresses and sockets, [`async_wrap`] for the environment and its timers, [`uv_core`] for
 //! the loop, signals and processes.
@@ -24,6 +24,7 @@ pub mod guide {}
 pub mod proto;
 mod request;
 mod response;
+pub mod serve;
 mod server;
 mod trace;
 pub mod upcall;

@@ -40,6 +40,14 @@ impl<'a> Request<'a> {
         Body::new(self.connection, self.number)
     }
 
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
+        self.connection
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
     /// The connection's socket: for addresses and counters. Only this crate reads from it and writes to it.
     #[must_use]
     pub fn socket(&self) -> &Socket {

@@ -1,7 +1,8 @@
 //! A response as its application writes it, now or later. Mirrors `http.ServerResponse`.
 
-use crate::connection::{ClientSide, Connection, Exchange, Phase, ResponsePlace, fast_path, place};
+use crate::connection::{ClientSide, Connection, Exchange, Extra, Phase, ResponsePlace, fast_path, place};
 use crate::proto::{EncodeError, Encoder, ResponseHead, Version};
+use crate::serve::{Notifier, Waiting};
 use crate::trace::{down, down_with};
 use crate::upcall::ResponseHandler;
 use crate::uv_core::file::FileRange;
@@ -233,6 +234,7 @@ impl Response {
             self.connection.core.env.keep_values(&mut exchange.context);
             let extra = exchange.extra_mut();
             extra.knows_end = false;
+            extra.waiting = None;
             std::mem::replace(&mut extra.handler, handler.take())
         });
         if self.connection.state.get().client != ClientSide::Open {
@@ -251,6 +253,39 @@ impl Response {
         if asked.is_some() {
             self.connection.socket.notify();
         }
+    }
+
+    /// Lets the async function that handles the request go on when the client goes away. Default: it is dropped then, at its
+    /// `.await`. See [`serve`](crate::serve).
+    pub fn detach(&self) {
+        self.with(|exchange| {
+            let extra = exchange.extra_mut();
+            extra.is_detached = true;
+            extra.task = None;
+        });
+    }
+
+    /// What wakes the futures that wait for this response, unless that is over.
+    pub(crate) fn waiting(&self) -> Option<Rc<Waiting>> {
+        if self.is_ended() {
+            return None;
+        }
+        if let Some(waiting) = self.with(|exchange| exchange.extra().waiting.clone()).flatten() {
+            return Some(waiting);
+        }
+        let (notifier, waiting) = Notifier::new();
+        self.set_handler(notifier);
+        self.with(|exchange| exchange.extra_mut().waiting = Some(Rc::clone(&waiting)));
+        Some(waiting)
+    }
+
+    /// Whether the connection takes no more output.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.connection.is_over()
+    }
+
+    pub(crate) fn needs_drain(&self) -> bool {
+        self.with(|exchange| exchange.extra().needs_drain) == Some(true)
     }
 
     /// Breaks the connection, with all that is on it.
@@ -296,8 +331,9 @@ impl Response {
     fn uncount(&self) {
         let is_abandoned = self.with(|exchange| {
             exchange.handles -= 1;
-            // A handler that waits for a drain will write on.
-            let has_writer = exchange.extra().needs_drain && exchange.extra().handler.is_some();
+            // A handler that waits for a drain will write on; a future that waits for one holds a clone.
+            let Extra { needs_drain, handler, waiting, .. } = exchange.extra();
+            let has_writer = *needs_drain && handler.is_some() && waiting.is_none();
             exchange.handles == 0 && exchange.phase != Phase::Ended && !has_writer
         });
         if is_abandoned == Some(true) {

@@ -8,9 +8,12 @@
 use super::calls::{BodyPlace, ResponsePlace};
 use super::state::Closing;
 use crate::proto::{EncodeError, Encoder, KEPT_CAPACITY, RequestFacts, ResponseHead, recycle};
+use crate::serve::Waiting;
 use crate::uv_core::file::FileRange;
 use async_wrap::AsyncContext;
+use async_wrap::task::TaskHandle;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 /// Records kept for reuse: as many as Node keeps parsers. More than that are busy only in a burst.
 const POOLED: usize = 1000;
@@ -76,6 +79,12 @@ pub(crate) struct Extra {
     /// The response's handler was told that the client has ended.
     pub(crate) knows_end: bool,
     pub(crate) body_handler: Option<BodyPlace>,
+    /// What wakes the futures that wait for the response: `handler` is its.
+    pub(crate) waiting: Option<Rc<Waiting>>,
+    /// The future that handles the request. It is dropped with the connection.
+    pub(crate) task: Option<TaskHandle>,
+    /// That future goes on without the connection.
+    pub(crate) is_detached: bool,
 }
 
 /// The file that ends a response.
@@ -98,6 +107,11 @@ impl Exchange {
     pub(crate) fn extra_mut(&mut self) -> &mut Extra {
         self.extra_used = true;
         &mut self.extra
+    }
+
+    /// The future that handles the request, if its response is not written.
+    pub(super) fn take_task(&mut self) -> Option<TaskHandle> {
+        if self.extra_used && self.phase != Phase::Ended { self.extra.task.take() } else { None }
     }
 
     /// Whether nothing is left to do once its response is written: neither here nor for an exchange behind it.

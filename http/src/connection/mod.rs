@@ -37,15 +37,16 @@ mod state;
 
 pub(crate) use calls::{BodyPlace, ResponsePlace, place};
 pub(crate) use deferred::Deferred;
-pub(crate) use exchange::{Exchange, Phase, Pool};
+pub(crate) use exchange::{Exchange, Extra, Phase, Pool};
 pub(crate) use state::{ClientSide, Closing, Reading};
 
 use crate::proto::Decoder;
-use crate::server::{Core, SharedHandler};
+use crate::server::Core;
+use crate::server::SharedHandler;
 use async_wrap::AsyncContext;
 use async_wrap::layer::OnUnwind;
+use async_wrap::task::TaskHandle;
 use calls::{CLOSE, Call, DRAIN, FINISH};
-use exchange::Extra;
 use net::Socket;
 use net::upcall::SocketHandler;
 use pipeline::Pipeline;
@@ -189,6 +190,16 @@ impl Connection {
         self.core.pool.give(exchange);
     }
 
+    /// The future that handles a request waits: it is dropped with the connection.
+    pub(crate) fn note_task(&self, number: u32, task: TaskHandle) {
+        self.pipeline.with(number, |exchange, _| {
+            // Else the response is written, and what the future does now is its own affair.
+            if exchange.phase != Phase::Ended && !exchange.extra().is_detached {
+                exchange.extra_mut().task = Some(task);
+            }
+        });
+    }
+
     /// Goes on after an exchange left the pipeline or a message ended: the connection may be idle, or decode again.
     #[inline(never)]
     fn look_around(&self) {
@@ -299,7 +310,10 @@ impl Connection {
         while let Some(mut exchange) = self.pipeline.pop() {
             self.defer(Call::of_abort(&mut exchange));
             self.defer(Call::of_last(&mut exchange, CLOSE));
+            let task = exchange.take_task();
             self.retire(exchange);
+            // Its response is over, so its end changes nothing here.
+            task.iter().for_each(TaskHandle::abort);
         }
         self.deferred.run(self);
     }
@@ -308,9 +322,11 @@ impl Connection {
     /// connection: this breaks the circle.
     fn on_dropped(self: &Rc<Self>) {
         self.state.close(Closing::Lingering);
-        while let Some(exchange) = self.pipeline.pop() {
+        while let Some(mut exchange) = self.pipeline.pop() {
             self.core.env.emit_destroy(exchange.context.async_id());
+            let task = exchange.take_task();
             self.core.pool.give(exchange);
+            task.iter().for_each(TaskHandle::abort);
         }
         self.deferred.clear(self);
     }

@@ -162,6 +162,33 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A copy of [`Fields`], whose buffers can be used again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnedFields {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl OwnedFields {
+    pub(super) fn copy(&mut self, fields: Fields<'_>) {
+        self.spans.clear();
+        self.spans.extend_from_slice(fields.spans);
+        self.bytes.clear();
+        // What follows the last field in the buffer is not of the section.
+        let end = fields.spans.last().map_or(0, |last| (last.value.0 + last.value.1) as usize);
+        self.bytes.extend_from_slice(fields.bytes.get(..end).unwrap_or_default());
+    }
+
+    pub(super) fn lend(&self) -> Fields<'_> {
+        Fields { bytes: &self.bytes, spans: &self.spans }
+    }
+
+    /// In bytes.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.spans.capacity() * size_of::<Span>()
+    }
+}
+
 impl fmt::Debug for Fields<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()

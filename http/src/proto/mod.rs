@@ -48,6 +48,6 @@ pub use limits::Limits;
 pub(crate) use limits::setters;
 pub use meaning::{Expect, Framing, Version};
 pub use names::Repeated;
-pub use request::{Decoder, Event, RequestHead, TargetForm};
+pub use request::{Decoder, Event, OwnedHead, RequestHead, TargetForm};
 pub use response::{Encoder, HeadCache, RequestFacts, ResponseHead};
 pub(crate) use response::{KEPT_CAPACITY, recycle};

@@ -9,6 +9,7 @@ pub use options::ServerOptions;
 
 use crate::connection::{Connection, Pool};
 use crate::proto::{FieldTable, HeadCache};
+use crate::serve::{Failure, OwnedRequest, Serving, SpareHeads};
 use crate::upcall::RequestHandler;
 use crate::{Request, Response, Result};
 use async_wrap::layer::{HandlerCell, Place};
@@ -60,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) env: Environment,
     pub(crate) options: ServerOptions,
     pub(crate) pool: Pool,
+    /// For requests that async functions handle.
+    pub(crate) spare_heads: SpareHeads,
     /// The decoders' table between turns of input, unless a panic took it down. In a box, since it moves at every turn.
     pub(crate) table: Cell<Option<Box<FieldTable>>>,
     /// Output of the turn that is going on, and behind it what is sent at once.
@@ -106,6 +109,7 @@ impl Server {
             env: env.clone(),
             options,
             pool: Pool::default(),
+            spare_heads: SpareHeads::default(),
             table: Cell::default(),
             output: RefCell::default(),
             heads: Heads::new(heads),
@@ -150,6 +154,46 @@ impl Server {
         on_request: impl FnMut(&Request<'_>, Response) + 'static,
     ) -> Result<()> {
         self.listen(options, on_request)
+    }
+
+    /// Like [`listen`](Self::listen), with an async function that handles each request: see [`serve`](crate::serve).
+    ///
+    /// It begins at once, in the call of [`RequestHandler::on_request`], and is dropped at its `.await` when the client goes away
+    /// before the response has ended, unless [`Response::detach`] was called. If it fails or panics before the head is sent, the
+    /// client gets 500, or 413 for a body that is too long; afterwards the connection is broken off.
+    ///
+    /// ```
+    /// use http::net::ListenOptions;
+    /// use http::serve::{Failure, OwnedRequest};
+    /// use http::{Response, Server, ServerOptions};
+    /// use http::async_wrap::Environment;
+    /// use std::time::Duration;
+    ///
+    /// async fn hello(request: OwnedRequest, response: Response) -> Result<(), Failure> {
+    ///     let env = response.socket().environment().clone();
+    ///     env.sleep(Duration::from_millis(10)).await;
+    ///     Ok(response.end(format!("you have waited for {}", request.path()).as_bytes())?)
+    /// }
+    ///
+    /// let env = Environment::with_new_loop()?;
+    /// let server = Server::new(&env, ServerOptions::default())?;
+    /// server.serve(ListenOptions::port(0), hello)?;
+    /// # server.close()?;
+    /// env.run_to_end()?;
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for `listen`.
+    pub fn serve<R>(
+        &self,
+        options: ListenOptions,
+        handler: impl FnMut(OwnedRequest, Response) -> R + 'static,
+    ) -> Result<()>
+    where
+        R: Future<Output = Result<(), Failure>> + 'static,
+    {
+        self.listen(options, Serving::new(handler))
     }
 
     /// Stops listening and closes idle connections; `on_close` is called when the last connection is closed.

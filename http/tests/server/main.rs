@@ -23,6 +23,7 @@ mod reuse;
 mod robust;
 #[path = "../../../tests/shared/seeds.rs"]
 pub(crate) mod seeds;
+mod serve;
 mod timeouts;
 mod upgrade;
 mod values;

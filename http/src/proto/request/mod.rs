@@ -3,8 +3,10 @@
 mod decoder;
 mod head;
 mod line;
+mod owned;
 mod target;
 
 pub use decoder::{Decoder, Event};
 pub use head::RequestHead;
+pub use owned::OwnedHead;
 pub use target::TargetForm;

@@ -1,0 +1,98 @@
+//! Handlers that are async functions: the future of a request, and what becomes of it.
+//!
+//! A request is a task of its own. It begins at once, as the call of an async function does in Node: a handler that awaits
+//! nothing has responded when [`RequestHandler::on_request`] returns.
+
+mod body;
+mod request;
+mod waiting;
+
+use crate::upcall::RequestHandler;
+use crate::{Error, Request, Response};
+use pin_project_lite::pin_project;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+pub use body::BodyReader;
+pub use request::OwnedRequest;
+pub(crate) use request::SpareHeads;
+pub(crate) use waiting::{Notifier, Waiting};
+
+/// Why a handler has failed: an error of any kind, which is logged. The client gets 413 for [`Error::BodyTooLong`], else 500;
+/// a response that has begun is broken off.
+pub type Failure = Box<dyn std::error::Error>;
+
+/// A [`RequestHandler`] that calls an async function with each request: see [`Server::serve`](crate::Server::serve).
+pub struct Serving<F>(F);
+
+impl<F, R> Serving<F>
+where
+    F: FnMut(OwnedRequest, Response) -> R + 'static,
+    R: Future<Output = Result<(), Failure>> + 'static,
+{
+    /// A handler that calls `serve`.
+    pub fn new(serve: F) -> Self {
+        Self(serve)
+    }
+}
+
+impl<F, R> RequestHandler for Serving<F>
+where
+    F: FnMut(OwnedRequest, Response) -> R + 'static,
+    R: Future<Output = Result<(), Failure>> + 'static,
+{
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        let (connection, number) = (request.connection(), request.number());
+        let future = (self.0)(OwnedRequest::new(request), response.clone());
+        if let Some(task) = connection.core.env.start_detached(Handling { future, response }) {
+            connection.note_task(number, task);
+        }
+    }
+}
+
+impl<F> fmt::Debug for Serving<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The future of a request.
+    struct Handling<R> {
+        #[pin]
+        future: R,
+        // What the future leaves open ends with this handle: 500, or a connection that is broken off.
+        response: Response,
+    }
+}
+
+impl<R: Future<Output = Result<(), Failure>>> Future for Handling<R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        // After a panic the future is only dropped.
+        match catch_unwind(AssertUnwindSafe(|| this.future.poll(context))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(()))) => {}
+            Ok(Poll::Ready(Err(failure))) => fail(this.response, &*failure),
+            Err(_) => log::error!(target: "http", "the handler of a request has panicked"),
+        }
+        Poll::Ready(())
+    }
+}
+
+#[cold]
+fn fail(response: &Response, failure: &(dyn std::error::Error + 'static)) {
+    match failure.downcast_ref() {
+        // The client has gone, or was answered.
+        Some(Error::Closed) => {}
+        Some(Error::BodyTooLong(_)) if !response.is_head_sent() => {
+            // Fails only if the client has gone.
+            let _ = response.set_status(413).and_then(|response| response.end(b""));
+        }
+        _ => log::error!(target: "http", "the handler of a request has failed: {failure}"),
+    }
+}
