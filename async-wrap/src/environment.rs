@@ -169,7 +169,7 @@ impl Environment {
     #[inline]
     #[must_use]
     pub fn new_context_with_trigger(&self, provider: Provider, trigger: AsyncId) -> AsyncContext {
-        self.make_context(provider, trigger, self.0.ids.frame().inherited())
+        self.make_context(provider, trigger, self.0.ids.inherited())
     }
 
     /// Creates a resource that `cause` has caused, although another resource may be executing, and tells hooks of it.

@@ -111,8 +111,9 @@ pub(crate) struct Ids {
     execution: Cell<AsyncId>,
     trigger: Cell<AsyncId>,
     default_trigger: Cell<Option<AsyncId>>,
-    /// The values of the storages in the executing context.
+    /// The values of the storages in the executing context: empty until there is a storage.
     frame: Cell<Frame>,
+    /// The number of the newest storage, or 0: then no frame needs to be looked at.
     last_storage: Cell<u64>,
 }
 
@@ -141,17 +142,31 @@ impl Ids {
     pub(crate) fn enter(&self, context: &AsyncContext) -> OnDrop<impl FnOnce() + use<'_>> {
         let execution = self.execution.replace(context.async_id);
         let trigger = self.trigger.replace(context.trigger_async_id);
-        let frame = self.frame.replace(context.frame.clone());
+        let frame = if self.has_storages() { self.set_frame(context.frame.clone()) } else { Frame::EMPTY };
         OnDrop::new(move || {
             self.execution.set(execution);
             self.trigger.set(trigger);
-            // The last context with a value may be the one that ends here.
-            drop(self.frame.replace(frame));
+            if self.has_storages() {
+                // The last context with a value may be the one that ends here.
+                drop(self.set_frame(frame));
+            }
         })
     }
 
-    /// The values of the storages in the executing context.
+    /// All that a context costs without storages is this test.
     #[inline]
+    fn has_storages(&self) -> bool {
+        self.last_storage.get() > 0
+    }
+
+    /// The values that a resource inherits which is made now.
+    #[inline]
+    pub(crate) fn inherited(&self) -> Frame {
+        if self.has_storages() { self.frame().inherited() } else { Frame::EMPTY }
+    }
+
+    /// The values of the storages in the executing context.
+    #[inline(never)]
     pub(crate) fn frame(&self) -> Frame {
         let current = self.frame.take();
         let frame = current.clone();
@@ -160,6 +175,7 @@ impl Ids {
     }
 
     /// Replaces the values of the executing context. Returns those of before.
+    #[inline(never)]
     pub(crate) fn set_frame(&self, frame: Frame) -> Frame {
         self.frame.replace(frame)
     }

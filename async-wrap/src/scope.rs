@@ -7,7 +7,7 @@
 
 use crate::environment::EnvironmentInner;
 use crate::layer::OnDrop;
-use crate::{AsyncContext, Environment};
+use crate::{AsyncContext, Environment, Provider};
 
 impl Environment {
     /// Calls `callback` in `context`: hooks are told before and after it, and at the end of the outermost scope ticks
@@ -37,19 +37,35 @@ impl Environment {
     /// (`AsyncResource.runInAsyncScope`; a scope with `kSkipTaskQueues`).
     #[inline]
     pub fn run_in_context<R>(&self, context: &AsyncContext, callback: impl FnOnce() -> R) -> R {
+        let _scope = self.enter(context);
+        callback()
+    }
+
+    /// Creates a resource and calls `callback` in its context, as [`run_in_context`](Self::run_in_context) does. The context is
+    /// for `callback` to keep.
+    #[inline]
+    pub fn run_in_new_context<R>(&self, provider: Provider, callback: impl FnOnce(AsyncContext) -> R) -> R {
+        let context = self.new_context(provider);
+        let _scope = self.enter(&context);
+        callback(context)
+    }
+
+    /// Enters `context`, and tells the hooks, until the guard is dropped.
+    #[inline]
+    fn enter(&self, context: &AsyncContext) -> impl Drop + use<'_> {
         let EnvironmentInner { ids, hooks, .. } = self.inner();
         let id = context.async_id();
-        let _outer = ids.enter(context);
+        let outer = ids.enter(context);
         if hooks.is_told() {
             hooks.emit_before(id, context.trigger_async_id(), context.provider());
         }
         // Created after `before` was emitted. Hooks get `after` also for a callback that panicked, and hooks that were
         // enabled during the callback get it too.
-        let _after = OnDrop::new(|| {
+        OnDrop::new(move || {
             if hooks.is_told() {
                 hooks.emit_after(id);
             }
-        });
-        callback()
+            drop(outer);
+        })
     }
 }

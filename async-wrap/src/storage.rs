@@ -213,13 +213,13 @@ impl Environment {
     /// (`AsyncLocalStorage.snapshot`).
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { env: self.clone(), frame: self.inner().ids.frame().inherited() }
+        Snapshot { env: self.clone(), frame: self.inner().ids.inherited() }
     }
 
     /// Gives a resource the values that all storages have now, in place of those that they had when it was created: a handler
     /// that is given to it then finds what is there where it is given.
     pub fn keep_values(&self, context: &mut AsyncContext) {
-        context.set_frame(self.inner().ids.frame().inherited());
+        context.set_frame(self.inner().ids.inherited());
     }
 
     /// Binds a closure to the values of all storages that would be inherited now (`AsyncLocalStorage.bind`).

@@ -20,7 +20,6 @@ pub use crate::join::{JoinError, JoinHandle, TaskHandle};
 pub use crate::keep_alive::KeepAlive;
 pub use crate::sleep::{Elapsed, Interval, Sleep};
 
-
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Wakers kept for further tasks: as many as a busy server has tasks that end in one turn.
@@ -207,7 +206,7 @@ impl Environment {
             if !task.is_aborted {
                 task.body = body.take();
                 // What the task has entered stays behind its `.await`.
-                task.context.set_frame(self.inner().ids.frame().inherited());
+                task.context.set_frame(self.inner().ids.inherited());
             }
             task.is_aborted
         });

@@ -43,10 +43,9 @@ pub(super) fn serve(connection: &Rc<Connection>, input: &mut &[u8]) -> bool {
         }
         let Some(head) = RequestHead::repeated(input, &table, &core.options.limits) else { break false };
         state.head_completed();
-        let context = core.env.new_context(Provider::HttpIncomingMessage);
-        let number = pipeline.push(core.pool.take(context.clone(), RequestFacts::SIMPLE));
         // The scope in which this input came runs the queues.
-        core.env.run_in_context(&context, || {
+        core.env.run_in_new_context(Provider::HttpIncomingMessage, |context| {
+            let number = pipeline.push(core.pool.take(context, RequestFacts::SIMPLE));
             let request = Request::new(&head, connection, number);
             let response = Response::first(connection, number);
             let call = || connection.handler.call(|handler| handler.on_request(&request, response));
