@@ -10,6 +10,7 @@ use crate::layer::OnDrop;
 use crate::layer::trace::Facts;
 use std::cell::Cell;
 use std::fmt;
+use std::mem::take;
 
 /// The id of an asynchronous resource, unique within its environment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
@@ -104,6 +105,13 @@ fn facts(async_id: AsyncId, trigger: AsyncId, provider: Provider) -> Facts {
     if provider == Provider::None { facts } else { facts.info(provider) }
 }
 
+/// The ids and the values outside of the context that is entered.
+pub(crate) struct Outer {
+    execution: AsyncId,
+    trigger: AsyncId,
+    frame: Frame,
+}
+
 /// The id counter and the executing ids.
 #[derive(Default)]
 pub(crate) struct Ids {
@@ -137,20 +145,29 @@ impl Ids {
         self.default_trigger.get().unwrap_or_else(|| self.execution.get())
     }
 
-    /// Enters `context` until the guard is dropped, also when a panic drops it.
+    /// Enters `context`. Returns what [`leave`](Self::leave) restores.
     #[inline]
-    pub(crate) fn enter(&self, context: &AsyncContext) -> OnDrop<impl FnOnce() + use<'_>> {
+    pub(crate) fn enter(&self, context: &AsyncContext) -> Outer {
         let execution = self.execution.replace(context.async_id);
         let trigger = self.trigger.replace(context.trigger_async_id);
         let frame = if self.has_storages() { self.set_frame(context.frame.clone()) } else { Frame::EMPTY };
-        OnDrop::new(move || {
-            self.execution.set(execution);
-            self.trigger.set(trigger);
-            if self.has_storages() {
-                // The last context with a value may be the one that ends here.
-                drop(self.set_frame(frame));
-            }
-        })
+        Outer { execution, trigger, frame }
+    }
+
+    /// Leaves the context that was entered last.
+    #[inline]
+    pub(crate) fn leave(&self, outer: &mut Outer) {
+        self.execution.set(outer.execution);
+        self.trigger.set(outer.trigger);
+        if self.has_storages() {
+            self.leave_frame(outer);
+        }
+    }
+
+    #[cold]
+    fn leave_frame(&self, outer: &mut Outer) {
+        // The last context with a value may be the one that ends here.
+        drop(self.set_frame(take(&mut outer.frame)));
     }
 
     /// All that a context costs without storages is this test.

@@ -6,8 +6,9 @@
 //! stores.
 
 use crate::environment::EnvironmentInner;
-use crate::layer::OnDrop;
-use crate::{AsyncContext, Environment, Provider};
+use crate::ids::Outer;
+use crate::layer::{OnDrop, OnUnwind};
+use crate::{AsyncContext, AsyncId, Environment, Provider};
 
 impl Environment {
     /// Calls `callback` in `context`: hooks are told before and after it, and at the end of the outermost scope ticks
@@ -52,20 +53,49 @@ impl Environment {
 
     /// Enters `context`, and tells the hooks, until the guard is dropped.
     #[inline]
-    fn enter(&self, context: &AsyncContext) -> impl Drop + use<'_> {
-        let EnvironmentInner { ids, hooks, .. } = self.inner();
-        let id = context.async_id();
-        let outer = ids.enter(context);
-        if hooks.is_told() {
-            hooks.emit_before(id, context.trigger_async_id(), context.provider());
+    fn enter(&self, context: &AsyncContext) -> Entered<'_> {
+        let inner = self.inner();
+        let mut outer = inner.ids.enter(context);
+        if inner.hooks.is_told() {
+            inner.tell_before(context, &mut outer);
         }
-        // Created after `before` was emitted. Hooks get `after` also for a callback that panicked, and hooks that were
-        // enabled during the callback get it too.
-        OnDrop::new(move || {
-            if hooks.is_told() {
-                hooks.emit_after(id);
-            }
-            drop(outer);
-        })
+        Entered { inner, id: context.async_id(), outer }
+    }
+}
+
+impl EnvironmentInner {
+    #[cold]
+    fn tell_before(&self, context: &AsyncContext, outer: &mut Outer) {
+        // A hook that panics leaves the ids as they were.
+        let left = OnUnwind::new(|| self.ids.leave(outer));
+        self.hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
+        left.disarm();
+    }
+}
+
+/// A context that is entered. Dropping this leaves it, also when a panic drops it.
+struct Entered<'a> {
+    inner: &'a EnvironmentInner,
+    id: AsyncId,
+    outer: Outer,
+}
+
+impl Entered<'_> {
+    /// Hooks get `after` also for a callback that panicked, and hooks that were enabled during the callback get it too.
+    #[cold]
+    fn tell_after(&mut self) {
+        let Self { inner, id, outer } = self;
+        let _left = OnDrop::new(|| inner.ids.leave(outer));
+        inner.hooks.emit_after(*id);
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.inner.hooks.is_told() {
+            return self.tell_after();
+        }
+        self.inner.ids.leave(&mut self.outer);
     }
 }

@@ -1,0 +1,335 @@
+//! A connection to await: it is pulled, so that a read is one system call into the buffer of the caller.
+
+use super::{ReadHalf, WriteHalf};
+use crate::upcall::SocketHandler;
+use crate::{ConnectOptions, Error, ErrorCode, Pulled, Result, Socket};
+use async_wrap::Environment;
+use futures_io::{AsyncRead, AsyncWrite};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// A connection whose reads and writes are awaited. It has futures-io's `AsyncRead` and `AsyncWrite`, whose extensions the
+/// crate `futures-util` has, and so runs what is written for them.
+///
+/// A read pulls: the kernel copies into the caller's buffer, and an idle connection holds no buffer. A write hands over what the
+/// kernel takes and queues a copy of the rest, up to the socket's high-water mark; then it waits. A flush has nothing to do: what
+/// was taken is sent.
+///
+/// Dropping a future of it loses no byte. Dropping the socket sends what was written, with the FIN behind it, and closes: see
+/// [`Socket::destroy_soon`].
+///
+/// ```
+/// use net::async_wrap::Environment;
+/// use net::futures::{AsyncSocket, Incoming};
+/// use net::{ConnectOptions, ListenOptions};
+///
+/// let env = Environment::with_new_loop()?;
+/// let mut incoming = Incoming::listen(&env, ListenOptions::addr(([127, 0, 0, 1], 0).into()))?;
+/// let address = incoming.address().and_then(|address| address.as_tcp()).expect("it listens");
+/// env.spawn_local(async move {
+///     let mut socket = incoming.accept().await.expect("a connection");
+///     let mut buffer = [0; 1024];
+///     while let Ok(count @ 1..) = socket.read(&mut buffer).await {
+///         socket.write_all(&buffer[..count]).await.expect("the client reads");
+///     }
+/// });
+/// let client = env.clone();
+/// let answer = env.block_on(async move {
+///     let mut socket = AsyncSocket::connect(&client, ConnectOptions::addr(address)).await?;
+///     socket.write_all(b"hello").await?;
+///     socket.finish().await?;
+///     let mut answer = Vec::new();
+///     socket.read_to_end(&mut answer).await.map(|_| answer)
+/// })?;
+/// assert_eq!(answer?, b"hello");
+/// env.run_to_end()?;
+/// # Ok::<(), net::Error>(())
+/// ```
+pub struct AsyncSocket(pub(super) Rc<Shared>);
+
+/// What a socket's halves share. It is closed with the last of them.
+pub(super) struct Shared {
+    pub(super) socket: Socket,
+    wakes: Rc<Wakes>,
+}
+
+/// What waits for the socket's events, and what those have told.
+#[derive(Default)]
+struct Wakes {
+    reader: Cell<Option<Waker>>,
+    writer: Cell<Option<Waker>>,
+    is_connected: Cell<bool>,
+    /// A write has met the high-water mark, and `on_drain` is due.
+    is_full: Cell<bool>,
+    has_finished: Cell<bool>,
+    /// All input was read, which is the state that a later close leaves.
+    has_ended: Cell<bool>,
+    is_closed: Cell<bool>,
+    error: RefCell<Option<Error>>,
+}
+
+impl AsyncSocket {
+    /// Connects; a host's name is looked up. The directions end apart: half-open connections are allowed, whatever `options` say.
+    /// Dropping the future gives the connect up.
+    ///
+    /// # Errors
+    /// As of [`Socket::connect`], and what its `on_error` would report.
+    pub async fn connect(env: &Environment, options: ConnectOptions) -> Result<Self> {
+        let wakes = Rc::new(Wakes::default());
+        let socket = Socket::connect(env, options.allow_half_open(true), Handler(Rc::clone(&wakes)))?;
+        let this = Self::pulling(socket, wakes);
+        let Shared { wakes, .. } = &*this.0;
+        poll_fn(|context| {
+            if wakes.is_connected.get() {
+                return Poll::Ready(Ok(()));
+            }
+            if wakes.is_closed.get() {
+                return Poll::Ready(Err(this.0.why_closed()));
+            }
+            wakes.writer.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await?;
+        Ok(this)
+    }
+
+    /// Takes a socket over, from its handler.
+    #[must_use]
+    pub fn new(socket: Socket) -> Self {
+        let wakes = Rc::new(Wakes::default());
+        wakes.is_connected.set(true);
+        // Before the handler, so that nothing is read for it.
+        let this = Self::pulling(socket, Rc::clone(&wakes));
+        this.0.socket.set_handler(Handler(wakes));
+        this
+    }
+
+    fn pulling(socket: Socket, wakes: Rc<Wakes>) -> Self {
+        // Nothing waits for input yet.
+        socket.pause();
+        socket.set_pulled(true);
+        Self(Rc::new(Shared { socket, wakes }))
+    }
+
+    /// The socket beneath: for addresses, options and counters.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.0.socket
+    }
+
+    /// Parts the directions, for two tasks. Dropping a half ends its direction only.
+    #[must_use]
+    pub fn split(self) -> (ReadHalf, WriteHalf) {
+        (ReadHalf(Self(Rc::clone(&self.0))), WriteHalf(self))
+    }
+
+    /// Reads some bytes, at least one; 0 at the end.
+    ///
+    /// # Errors
+    /// What has broken the connection, such as `ECONNRESET`; `SocketClosed` once destroyed.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        poll_fn(|context| self.0.poll_read(context, buffer)).await
+    }
+
+    /// Reads to the end, behind what is in `all`. Returns the number of bytes.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read); what was read before is in `all`.
+    pub async fn read_to_end(&mut self, all: &mut Vec<u8>) -> Result<usize> {
+        let before = all.len();
+        loop {
+            let from = all.len();
+            all.resize(from + READ_TO_END, 0);
+            let read = self.read(&mut all[from..]).await;
+            all.truncate(from + read.as_ref().map_or(0, |count| *count));
+            if read? == 0 {
+                return Ok(all.len() - before);
+            }
+        }
+    }
+
+    /// Writes some of `data`, at least one byte: as much as the kernel takes and the queue has room for. Waits for room first.
+    ///
+    /// Dropping the future writes nothing.
+    ///
+    /// # Errors
+    /// As for [`Socket::write`].
+    pub async fn write(&mut self, data: &[u8]) -> Result<usize> {
+        poll_fn(|context| self.0.poll_write(context, data)).await
+    }
+
+    /// Writes all of `data`. Dropping the future leaves what was written until then.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    pub async fn write_all(&mut self, mut data: &[u8]) -> Result<()> {
+        while !data.is_empty() {
+            let count = self.write(data).await?;
+            data = &data[count..];
+        }
+        Ok(())
+    }
+
+    /// Sends the FIN behind what was written, and waits until the kernel has all of it ('finish'). The other direction stays
+    /// open.
+    ///
+    /// # Errors
+    /// What has broken the connection.
+    pub async fn finish(&mut self) -> Result<()> {
+        poll_fn(|context| self.0.poll_finish(context)).await
+    }
+}
+
+/// What `read_to_end` makes room for at a time.
+const READ_TO_END: usize = 16 * 1024;
+
+impl Shared {
+    pub(super) fn poll_read(&self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        if buffer.is_empty() || self.wakes.has_ended.get() {
+            return Poll::Ready(Ok(0));
+        }
+        if self.wakes.is_closed.get() {
+            return Poll::Ready(Err(self.why_closed()));
+        }
+        match self.socket.try_read(buffer) {
+            Ok(Pulled::Bytes(count)) => Poll::Ready(Ok(count)),
+            Ok(Pulled::End) => {
+                self.wakes.has_ended.set(true);
+                Poll::Ready(Ok(0))
+            }
+            Ok(Pulled::WouldBlock) => {
+                self.wakes.reader.set(Some(context.waker().clone()));
+                // `on_readable` pauses again.
+                self.socket.resume();
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    pub(super) fn poll_write(&self, context: &Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+        if self.wakes.is_closed.get() {
+            return Poll::Ready(Err(self.why_closed()));
+        }
+        if self.wakes.is_full.get() {
+            self.wakes.writer.set(Some(context.waker().clone()));
+            return Poll::Pending;
+        }
+        // What the kernel does not take is queued.
+        let data = &data[..data.len().min(self.socket.high_water_mark().max(1))];
+        Poll::Ready(self.socket.write(data).map(|has_room| {
+            self.wakes.is_full.set(!has_room);
+            data.len()
+        }))
+    }
+
+    pub(super) fn poll_finish(&self, context: &Context<'_>) -> Poll<Result<()>> {
+        if self.wakes.has_finished.get() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.wakes.is_closed.get() {
+            return Poll::Ready(Err(self.why_closed()));
+        }
+        self.socket.end();
+        self.wakes.writer.set(Some(context.waker().clone()));
+        Poll::Pending
+    }
+
+    /// The error that has closed the socket, which every later call gets.
+    fn why_closed(&self) -> Error {
+        let error = self.wakes.error.borrow().clone();
+        error.unwrap_or_else(|| Error::new(ErrorCode::SocketClosed, "the socket is closed"))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.wakes.is_connected.get() {
+            self.socket.destroy_soon();
+        } else {
+            self.socket.destroy();
+        }
+    }
+}
+
+impl AsyncRead for AsyncSocket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_read(context, buffer).map_err(Into::into)
+    }
+}
+
+impl AsyncWrite for AsyncSocket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_write(context, data).map_err(Into::into)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_finish(context).map_err(Into::into)
+    }
+}
+
+impl fmt::Debug for AsyncSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncSocket").field(&self.0.socket).finish()
+    }
+}
+
+/// Wakes what waits for the socket's events.
+struct Handler(Rc<Wakes>);
+
+impl Wakes {
+    fn wake(place: &Cell<Option<Waker>>) {
+        if let Some(waker) = place.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl SocketHandler for Handler {
+    /// The socket is pulled.
+    fn on_data(&mut self, _: &Socket, _: &[u8]) {}
+
+    fn on_readable(&mut self, socket: &Socket) {
+        // Until something waits for input again.
+        socket.pause();
+        Wakes::wake(&self.0.reader);
+    }
+
+    fn on_connect(&mut self, _: &Socket) {
+        self.0.is_connected.set(true);
+        Wakes::wake(&self.0.writer);
+    }
+
+    fn on_drain(&mut self, _: &Socket) {
+        self.0.is_full.set(false);
+        Wakes::wake(&self.0.writer);
+    }
+
+    fn on_finish(&mut self, _: &Socket) {
+        self.0.has_finished.set(true);
+        Wakes::wake(&self.0.writer);
+    }
+
+    fn on_error(&mut self, _: &Socket, error: Error) {
+        self.0.error.replace(Some(error));
+    }
+
+    fn on_close(&mut self, _: &Socket, _: bool) {
+        self.0.is_closed.set(true);
+        Wakes::wake(&self.0.reader);
+        Wakes::wake(&self.0.writer);
+    }
+}
