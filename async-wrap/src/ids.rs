@@ -155,24 +155,22 @@ impl Ids {
     }
 
     /// Leaves the context that was entered last.
-    #[inline]
     pub(crate) fn leave(&self, outer: &mut Outer) {
-        self.execution.set(outer.execution);
-        self.trigger.set(outer.trigger);
-        if self.has_storages() {
-            self.leave_frame(outer);
-        }
-    }
-
-    #[cold]
-    fn leave_frame(&self, outer: &mut Outer) {
+        self.leave_ids(outer);
         // The last context with a value may be the one that ends here.
         drop(self.set_frame(take(&mut outer.frame)));
     }
 
+    /// Leaves the context that was entered last, where there are no storages.
+    #[inline]
+    pub(crate) fn leave_ids(&self, outer: &Outer) {
+        self.execution.set(outer.execution);
+        self.trigger.set(outer.trigger);
+    }
+
     /// All that a context costs without storages is this test.
     #[inline]
-    fn has_storages(&self) -> bool {
+    pub(crate) fn has_storages(&self) -> bool {
         self.last_storage.get() > 0
     }
 
