@@ -87,6 +87,13 @@ impl AsyncContext {
         &self.frame
     }
 
+    /// Makes it the context of another resource, whose frame is empty.
+    #[inline]
+    pub(crate) fn renew(&mut self, async_id: AsyncId, trigger_async_id: AsyncId, provider: Provider) {
+        (self.async_id, self.trigger_async_id, self.provider) = (async_id, trigger_async_id, provider);
+        self.drop_values();
+    }
+
     pub(crate) fn set_frame(&mut self, frame: Frame) {
         self.frame = frame;
     }
@@ -94,6 +101,13 @@ impl AsyncContext {
     /// Drops the values of the storages, of a resource whose record is kept for another.
     #[inline]
     pub fn drop_values(&mut self) {
+        if !self.frame.is_empty() {
+            self.forget_frame();
+        }
+    }
+
+    #[cold]
+    fn forget_frame(&mut self) {
         self.frame = Frame::EMPTY;
     }
 }

@@ -7,9 +7,10 @@
 
 use crate::environment::EnvironmentInner;
 use crate::ids::Outer;
-use crate::layer::{OnDrop, OnUnwind};
+use crate::layer::OnDrop;
 use crate::{AsyncContext, AsyncId, Environment, Provider};
-use std::mem::forget;
+use std::fmt;
+use std::mem::{forget, take};
 
 impl Environment {
     /// Calls `callback` in `context`: hooks are told before and after it, and at the end of the outermost scope ticks
@@ -39,59 +40,59 @@ impl Environment {
     /// (`AsyncResource.runInAsyncScope`; a scope with `kSkipTaskQueues`).
     #[inline]
     pub fn run_in_context<R>(&self, context: &AsyncContext, callback: impl FnOnce() -> R) -> R {
-        let entered = self.enter(context);
+        let scope = self.enter(context);
         let result = callback();
-        entered.leave();
+        scope.leave();
         result
     }
 
-    /// Creates a resource and calls `callback` in its context, as [`run_in_context`](Self::run_in_context) does. The context is
-    /// for `callback` to keep.
+    /// Makes `context` that of a new resource, and enters it: [`new_context`](Self::new_context) and
+    /// [`run_in_context`](Self::run_in_context) for a record that is used again and again, and that may move meanwhile.
     #[inline]
-    pub fn run_in_new_context<R>(&self, provider: Provider, callback: impl FnOnce(AsyncContext) -> R) -> R {
-        let context = self.new_context(provider);
-        let entered = self.enter(&context);
-        let result = callback(context);
-        entered.leave();
-        result
-    }
-
-    /// Enters `context`, and tells the hooks, until the guard is dropped.
-    #[inline(always)] // +81 instructions in http/keep-alive without this and that of `new_context`
-    fn enter(&self, context: &AsyncContext) -> Entered<'_> {
+    pub fn enter_new(&self, context: &mut AsyncContext, provider: Provider) -> Scope<'_> {
         let inner = self.inner();
-        let mut outer = inner.ids.enter(context);
-        if inner.hooks.is_told() {
-            inner.tell_before(context, &mut outer);
+        context.renew(inner.ids.next(), inner.ids.default_trigger(), provider);
+        if inner.ids.has_storages() {
+            self.keep_values(context);
         }
-        Entered { inner, id: context.async_id(), outer }
+        if inner.hooks.is_told() {
+            inner.hooks.emit_init(context.async_id(), context.trigger_async_id(), provider);
+        }
+        self.enter(context)
+    }
+
+    /// Enters `context` until the scope is left, and tells the hooks.
+    #[inline(always)] // +36 instructions in http/keep-alive without it
+    fn enter(&self, context: &AsyncContext) -> Scope<'_> {
+        let inner = self.inner();
+        // Without an id, so that a hook that panics is not told of an end.
+        let mut scope = Scope { inner, id: AsyncId::NONE, outer: inner.ids.enter(context) };
+        if inner.hooks.is_told() {
+            inner.hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
+        }
+        scope.id = context.async_id();
+        scope
     }
 }
 
-impl EnvironmentInner {
-    #[cold]
-    fn tell_before(&self, context: &AsyncContext, outer: &mut Outer) {
-        // A hook that panics leaves the ids as they were.
-        let left = OnUnwind::new(|| self.ids.leave(outer));
-        self.hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
-        left.disarm();
-    }
-}
-
-/// A context that is entered. A panic leaves it by dropping this.
-struct Entered<'a> {
+/// A context that is entered: see [`Environment::enter_new`]. A panic leaves it by dropping this.
+#[must_use = "the context is left when this is dropped"]
+pub struct Scope<'a> {
     inner: &'a EnvironmentInner,
     id: AsyncId,
     outer: Outer,
 }
 
-impl Entered<'_> {
-    /// Leaves the context. What this does when it is dropped, in place if hooks and storages have no part in it.
+impl Scope<'_> {
+    /// Leaves the context, and tells the hooks: what dropping does, in place unless there are storages.
     #[inline]
-    fn leave(self) {
+    pub fn leave(mut self) {
         let EnvironmentInner { ids, hooks, .. } = self.inner;
-        if hooks.is_told() || ids.has_storages() {
-            return self.leave_fully();
+        if hooks.is_told() {
+            hooks.emit_after(take(&mut self.id));
+        }
+        if ids.has_storages() {
+            return self.leave_frame();
         }
         ids.leave_ids(&self.outer);
         // Its frame is empty.
@@ -100,24 +101,25 @@ impl Entered<'_> {
 
     #[cold]
     #[inline(never)]
-    fn leave_fully(self) {
+    fn leave_frame(mut self) {
+        self.id = AsyncId::NONE;
         drop(self);
-    }
-
-    /// Hooks get `after` also for a callback that panicked, and hooks that were enabled during the callback get it too.
-    #[cold]
-    fn tell_after(&mut self) {
-        let Self { inner, id, outer } = self;
-        let _left = OnDrop::new(|| inner.ids.leave(outer));
-        inner.hooks.emit_after(*id);
     }
 }
 
-impl Drop for Entered<'_> {
+impl Drop for Scope<'_> {
+    /// Hooks get `after` also for a callback that panicked, and hooks that were enabled during the callback get it too.
     fn drop(&mut self) {
-        if self.inner.hooks.is_told() {
-            return self.tell_after();
+        let Self { inner, id, outer } = self;
+        let _left = OnDrop::new(|| inner.ids.leave(outer));
+        if inner.hooks.is_told() {
+            inner.hooks.emit_after(take(id));
         }
-        self.inner.ids.leave(&mut self.outer);
+    }
+}
+
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("async_id", &self.id).finish_non_exhaustive()
     }
 }

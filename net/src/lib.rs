@@ -20,6 +20,7 @@ pub mod admission;
 mod connect;
 pub mod differences;
 mod error;
+pub mod futures;
 mod held;
 mod linger;
 mod listen;

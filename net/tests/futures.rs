@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
-use uv_core::{Errno, Loop, RunMode};
+use net::uv_core::{Check, Errno, Loop, RunMode};
 
 fn new_loop() -> (Loop, Environment) {
     let event_loop = Loop::new().expect("a loop");
@@ -256,7 +256,7 @@ fn unix_sockets_are_awaited_too() {
     let listening = path.clone();
     run(|env| async move {
         let mut incoming = Incoming::listen(&env, ListenOptions::path(&listening)).expect("to listen");
-        assert!(matches!(incoming.address(), Some(Address::Unix(_))));
+        assert!(matches!(incoming.address(), Some(Address::Path(_))));
         let mut client =
             AsyncSocket::connect(&env, ConnectOptions::path(&listening)).await.expect("it listens");
         env.spawn_local(echo(incoming.accept().await.expect("a connection"))).detach();
@@ -298,7 +298,7 @@ fn a_socket_that_waits_keeps_the_loop_alive_and_one_that_does_not_read_does_not_
     let (sleeper, mut incoming) = (env.clone(), incoming);
     let turns = std::rc::Rc::new(std::cell::Cell::new(0));
     let count = std::rc::Rc::clone(&turns);
-    let check = uv_core::Check::new(&event_loop);
+    let check = Check::new(&event_loop);
     check.start(move |_| count.set(count.get() + 1)).expect("it is open");
     check.unref();
     env.block_on(async move {

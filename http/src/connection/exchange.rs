@@ -188,11 +188,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A record for a request, with one handle.
+    /// A record for a request, with one handle. Its context is the one of another request.
     #[inline]
-    pub(super) fn take(&self, context: AsyncContext, request: RequestFacts) -> Box<Exchange> {
+    pub(super) fn take(&self, request: RequestFacts) -> Box<Exchange> {
         let mut exchange = self.last.take().unwrap_or_else(|| self.take_other());
-        (exchange.context, exchange.request, exchange.handles) = (context, request, 1);
+        (exchange.request, exchange.handles) = (request, 1);
         exchange
     }
 

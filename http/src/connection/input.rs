@@ -144,7 +144,8 @@ fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
         state.close(Closing::LastRequest);
     }
     let context = core.env.new_context(Provider::HttpIncomingMessage);
-    let mut exchange = core.pool.take(context.clone(), facts);
+    let mut exchange = core.pool.take(facts);
+    exchange.context = context.clone();
     note_wishes(&mut exchange, head, rest);
     if core.draining.get() && !rest.is_empty() && !has_body(head) {
         exchange.extra_mut().is_followed = true;
