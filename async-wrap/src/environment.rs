@@ -159,7 +159,7 @@ impl Environment {
 
     /// Creates a resource and tells hooks of it. Its trigger is the one set by the innermost
     /// [`with_default_trigger`](Self::with_default_trigger), otherwise the executing resource.
-    #[inline(always)] // as `make_context`
+    #[inline]
     #[must_use]
     pub fn new_context(&self, provider: Provider) -> AsyncContext {
         self.new_context_with_trigger(provider, self.0.ids.default_trigger())
@@ -169,21 +169,18 @@ impl Environment {
     #[inline]
     #[must_use]
     pub fn new_context_with_trigger(&self, provider: Provider, trigger: AsyncId) -> AsyncContext {
-        self.make_context(provider, trigger, self.0.ids.inherited())
+        let mut context = AsyncContext::new(self.0.ids.next(), trigger, provider, Frame::EMPTY);
+        if self.0.is_watched() {
+            self.0.note_new(&mut context);
+        }
+        context
     }
 
     /// Creates a resource that `cause` has caused, although another resource may be executing, and tells hooks of it.
     #[must_use]
     pub fn new_context_of(&self, provider: Provider, cause: &AsyncContext) -> AsyncContext {
-        self.make_context(provider, cause.async_id(), cause.frame().inherited())
-    }
-
-    #[inline(always)] // +45 instructions in http/keep-alive without it
-    fn make_context(&self, provider: Provider, trigger: AsyncId, frame: Frame) -> AsyncContext {
-        let context = AsyncContext::new(self.0.ids.next(), trigger, provider, frame);
-        if self.0.hooks.is_told() {
-            self.0.hooks.emit_init(context.async_id(), trigger, provider);
-        }
+        let mut context = self.new_context_with_trigger(provider, cause.async_id());
+        context.set_frame(cause.frame().inherited());
         context
     }
 
@@ -211,6 +208,21 @@ impl Environment {
 }
 
 impl EnvironmentInner {
+    /// Whether there are hooks, tracing or storages: all that a context costs without them is this test.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.hooks.is_told() | self.ids.has_storages()
+    }
+
+    /// A resource was created: it has the values of its creator, and hooks are told.
+    #[cold]
+    pub(crate) fn note_new(&self, context: &mut AsyncContext) {
+        context.set_frame(self.ids.inherited());
+        if self.hooks.is_told() {
+            self.hooks.emit_init(context.async_id(), context.trigger_async_id(), context.provider());
+        }
+    }
+
     /// Whether work can be queued: inside of a scope always, since its end runs the queues; outside until the
     /// environment has ended.
     pub(crate) fn takes_work(&self) -> bool {

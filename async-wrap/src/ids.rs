@@ -135,8 +135,10 @@ pub(crate) struct Ids {
     default_trigger: Cell<Option<AsyncId>>,
     /// The values of the storages in the executing context: empty until there is a storage.
     frame: Cell<Frame>,
-    /// The number of the newest storage, or 0: then no frame needs to be looked at.
+    /// The number of the newest storage, or 0.
     last_storage: Cell<u64>,
+    /// Without storages no frame needs to be looked at.
+    has_storages: Cell<bool>,
 }
 
 impl Ids {
@@ -164,8 +166,12 @@ impl Ids {
     pub(crate) fn enter(&self, context: &AsyncContext) -> Outer {
         let execution = self.execution.replace(context.async_id);
         let trigger = self.trigger.replace(context.trigger_async_id);
-        let frame = if self.has_storages() { self.set_frame(context.frame.clone()) } else { Frame::EMPTY };
-        Outer { execution, trigger, frame }
+        Outer { execution, trigger, frame: Frame::EMPTY }
+    }
+
+    /// Enters the frame of a context whose ids are entered.
+    pub(crate) fn enter_frame_of(&self, context: &AsyncContext, outer: &mut Outer) {
+        outer.frame = self.set_frame(context.frame.clone());
     }
 
     /// Leaves the context that was entered last.
@@ -182,10 +188,9 @@ impl Ids {
         self.trigger.set(outer.trigger);
     }
 
-    /// All that a context costs without storages is this test.
     #[inline]
     pub(crate) fn has_storages(&self) -> bool {
-        self.last_storage.get() > 0
+        self.has_storages.get()
     }
 
     /// The values that a resource inherits which is made now.
@@ -219,6 +224,7 @@ impl Ids {
     pub(crate) fn next_storage(&self) -> u64 {
         let next = self.last_storage.get() + 1;
         self.last_storage.set(next);
+        self.has_storages.set(true);
         next
     }
 

@@ -52,11 +52,8 @@ impl Environment {
     pub fn enter_new(&self, context: &mut AsyncContext, provider: Provider) -> Scope<'_> {
         let inner = self.inner();
         context.renew(inner.ids.next(), inner.ids.default_trigger(), provider);
-        if inner.ids.has_storages() {
-            self.keep_values(context);
-        }
-        if inner.hooks.is_told() {
-            inner.hooks.emit_init(context.async_id(), context.trigger_async_id(), provider);
+        if inner.is_watched() {
+            inner.note_new(context);
         }
         self.enter(context)
     }
@@ -67,8 +64,8 @@ impl Environment {
         let inner = self.inner();
         // Without an id, so that a hook that panics is not told of an end.
         let mut scope = Scope { inner, id: AsyncId::NONE, outer: inner.ids.enter(context) };
-        if inner.hooks.is_told() {
-            inner.hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
+        if inner.is_watched() {
+            scope.begin_watched(context);
         }
         scope.id = context.async_id();
         scope
@@ -84,25 +81,29 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// Leaves the context, and tells the hooks: what dropping does, in place unless there are storages.
-    #[inline]
-    pub fn leave(mut self) {
+    #[cold]
+    fn begin_watched(&mut self, context: &AsyncContext) {
         let EnvironmentInner { ids, hooks, .. } = self.inner;
+        ids.enter_frame_of(context, &mut self.outer);
         if hooks.is_told() {
-            hooks.emit_after(take(&mut self.id));
+            hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
         }
-        if ids.has_storages() {
-            return self.leave_frame();
+    }
+
+    /// Leaves the context, and tells the hooks: what dropping does, in place without hooks and storages.
+    #[inline]
+    pub fn leave(self) {
+        if self.inner.is_watched() {
+            return self.leave_watched();
         }
-        ids.leave_ids(&self.outer);
+        self.inner.ids.leave_ids(&self.outer);
         // Its frame is empty.
         forget(self);
     }
 
     #[cold]
     #[inline(never)]
-    fn leave_frame(mut self) {
-        self.id = AsyncId::NONE;
+    fn leave_watched(self) {
         drop(self);
     }
 }

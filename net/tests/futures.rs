@@ -3,6 +3,7 @@
 use futures_io::{AsyncRead, AsyncWrite};
 use net::async_wrap::Environment;
 use net::futures::{AsyncSocket, Incoming};
+use net::uv_core::{Check, Errno, Loop, RunMode};
 use net::{Address, ConnectOptions, ErrorCode, ListenOptions, Server, ServerOptions};
 use std::future::poll_fn;
 use std::io::{Read, Write};
@@ -11,7 +12,6 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
-use net::uv_core::{Check, Errno, Loop, RunMode};
 
 fn new_loop() -> (Loop, Environment) {
     let event_loop = Loop::new().expect("a loop");
