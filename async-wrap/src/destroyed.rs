@@ -38,11 +38,11 @@ impl Destroyed {
 }
 
 impl Environment {
-    /// Records that the resource `id` is destroyed. Active hooks are told later; without active hooks this does
-    /// nothing.
+    /// Records that the resource `id` is destroyed: it has no values any more, and active hooks are told later. Without hooks
+    /// and storages this does nothing.
     #[inline]
     pub fn emit_destroy(&self, id: AsyncId) {
-        if self.inner().hooks.any() {
+        if self.inner().hooks.is_watched() {
             self.note_destroyed(id);
         }
     }
@@ -50,7 +50,10 @@ impl Environment {
     #[cold]
     fn note_destroyed(&self, id: AsyncId) {
         let inner = self.inner();
-        if id == AsyncId::NONE {
+        if inner.frames.has_storages() {
+            inner.frames.forget(id);
+        }
+        if id == AsyncId::NONE || !inner.hooks.any() {
             return;
         }
         let waiting = inner.destroyed.push(id);

@@ -3,7 +3,7 @@
 
 use crate::destroyed::Destroyed;
 use crate::driver::{Driver, EnvironmentSlot};
-use crate::frame::Frame;
+use crate::frame::Frames;
 use crate::hooks::Hooks;
 use crate::ids::Ids;
 use crate::immediate::Immediates;
@@ -38,6 +38,7 @@ pub struct Environment(Rc<EnvironmentInner>);
 pub(crate) struct EnvironmentInner {
     event_loop: LoopHandle,
     pub(crate) ids: Ids,
+    pub(crate) frames: Frames,
     pub(crate) hooks: Hooks,
     pub(crate) queues: Queues,
     /// The number of open callback scopes. The scope at depth 1 runs the queues when it ends.
@@ -56,6 +57,7 @@ impl Environment {
         let env = Self(Rc::new(EnvironmentInner {
             event_loop: event_loop.clone(),
             ids: Ids::default(),
+            frames: Frames::default(),
             hooks: Hooks::default(),
             queues: Queues::default(),
             depth: Cell::new(0),
@@ -121,7 +123,7 @@ impl Environment {
     pub(crate) fn run_queued_outside(&self) {
         self.0.driver.unschedule();
         self.0.queues.take_deferred();
-        self.make_callback(&AsyncContext::NONE, || {});
+        self.make_callback(AsyncContext::NONE, || {});
     }
 
     /// Closes the environment's own handles, so that only the program's handles are left in the loop. Once they have
@@ -169,18 +171,21 @@ impl Environment {
     #[inline]
     #[must_use]
     pub fn new_context_with_trigger(&self, provider: Provider, trigger: AsyncId) -> AsyncContext {
-        let mut context = AsyncContext::new(self.0.ids.next(), trigger, provider, Frame::EMPTY);
-        if self.0.is_watched() {
-            self.0.note_new(&mut context);
+        let context = AsyncContext::new(self.0.ids.next(), trigger, provider);
+        if self.0.hooks.is_watched() {
+            self.0.note_new(context);
         }
         context
     }
 
-    /// Creates a resource that `cause` has caused, although another resource may be executing, and tells hooks of it.
+    /// Creates a resource that the resource `cause` has caused, although another may be executing, and tells hooks of it: it
+    /// has the values of its cause.
     #[must_use]
-    pub fn new_context_of(&self, provider: Provider, cause: &AsyncContext) -> AsyncContext {
-        let mut context = self.new_context_with_trigger(provider, cause.async_id());
-        context.set_frame(cause.frame().inherited());
+    pub fn new_context_of(&self, provider: Provider, cause: AsyncId) -> AsyncContext {
+        let context = self.new_context_with_trigger(provider, cause);
+        if self.0.frames.has_storages() {
+            self.0.frames.set(context.async_id(), self.0.frames.of(cause).inherited());
+        }
         context
     }
 
@@ -208,16 +213,12 @@ impl Environment {
 }
 
 impl EnvironmentInner {
-    /// Whether there are hooks, tracing or storages: all that a context costs without them is this test.
-    #[inline]
-    pub(crate) fn is_watched(&self) -> bool {
-        self.hooks.is_told() | self.ids.has_storages()
-    }
-
     /// A resource was created: it has the values of its creator, and hooks are told.
     #[cold]
-    pub(crate) fn note_new(&self, context: &mut AsyncContext) {
-        context.set_frame(self.ids.inherited());
+    fn note_new(&self, context: AsyncContext) {
+        if self.frames.has_storages() {
+            self.frames.set(context.async_id(), self.frames.inherited());
+        }
         if self.hooks.is_told() {
             self.hooks.emit_init(context.async_id(), context.trigger_async_id(), context.provider());
         }
@@ -247,6 +248,7 @@ impl EnvironmentInner {
         self.queues.clear();
         self.immediates.clear();
         self.tasks.clear();
+        self.frames.clear();
     }
 }
 

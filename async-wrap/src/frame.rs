@@ -1,11 +1,16 @@
 //! Frames: the values of all storages in one context. Mirrors `AsyncContextFrame`, Node's
 //! `lib/internal/async_context_frame.js`.
 //!
-//! A frame is immutable and shared: a context has one pointer, which is null without values. A new value makes a new
-//! frame.
+//! A frame is immutable and shared; a new value makes a new frame. Frames lie beside the contexts, in a table by async id
+//! that has only the contexts with values: a context without values has no byte for them, and stays a plain copy.
 
+use crate::AsyncId;
+use crate::layer::OnDrop;
 use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 /// The values in a context.
@@ -90,5 +95,99 @@ impl fmt::Debug for Frame {
         f.debug_struct("Frame")
             .field("values", &self.0.as_ref().map_or(0, |values| values.entries.len()))
             .finish()
+    }
+}
+
+/// The frame of the executing context, and those of all resources with values.
+#[derive(Default)]
+pub(crate) struct Frames {
+    current: Cell<Frame>,
+    of: RefCell<HashMap<AsyncId, Frame, BuildHasherDefault<IdHasher>>>,
+    /// The number of the newest storage, or 0.
+    last_storage: Cell<u64>,
+}
+
+impl Frames {
+    /// The frame of the executing context.
+    pub(crate) fn current(&self) -> Frame {
+        let current = self.current.take();
+        let frame = current.clone();
+        self.current.set(current);
+        frame
+    }
+
+    /// Replaces the frame of the executing context. Returns the one of before.
+    pub(crate) fn replace(&self, frame: Frame) -> Frame {
+        self.current.replace(frame)
+    }
+
+    /// Replaces the frame of the executing context until the guard is dropped.
+    pub(crate) fn enter(&self, frame: Frame) -> OnDrop<impl FnOnce() + use<'_>> {
+        let outer = self.replace(frame);
+        OnDrop::new(move || drop(self.replace(outer)))
+    }
+
+    /// The frame of a resource that is created now.
+    pub(crate) fn inherited(&self) -> Frame {
+        self.current().inherited()
+    }
+
+    /// The frame of a resource.
+    pub(crate) fn of(&self, id: AsyncId) -> Frame {
+        let of = self.of.borrow();
+        if of.is_empty() { Frame::EMPTY } else { of.get(&id).cloned().unwrap_or_default() }
+    }
+
+    /// Gives a resource a frame. The resource must be destroyed later.
+    pub(crate) fn set(&self, id: AsyncId, frame: Frame) {
+        // The values of the frame of before may do anything when they are dropped.
+        let before = if frame.is_empty() { self.take(id) } else { self.of.borrow_mut().insert(id, frame) };
+        drop(before);
+    }
+
+    fn take(&self, id: AsyncId) -> Option<Frame> {
+        let mut of = self.of.borrow_mut();
+        if of.is_empty() { None } else { of.remove(&id) }
+    }
+
+    /// Drops the frame of a resource that is destroyed.
+    pub(crate) fn forget(&self, id: AsyncId) {
+        drop(self.take(id));
+    }
+
+    /// The number of a new storage.
+    pub(crate) fn next_storage(&self) -> u64 {
+        let next = self.last_storage.get() + 1;
+        self.last_storage.set(next);
+        next
+    }
+
+    /// Whether there has been a storage: without one no frame needs to be looked at.
+    pub(crate) fn has_storages(&self) -> bool {
+        self.last_storage.get() > 0
+    }
+
+    /// Drops all frames.
+    pub(crate) fn clear(&self) {
+        drop((self.of.take(), self.current.take()));
+    }
+}
+
+/// Spreads ids, which count up, over the table.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 divided by the golden ratio (Knuth's multiplicative hashing).
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

@@ -4,7 +4,6 @@
 //! began, even if a hook enables or disables hooks meanwhile. Without an active hook an event costs the test of one
 //! flag.
 
-use crate::frame::Frame;
 use crate::layer::trace;
 use crate::upcall::AsyncHook;
 use crate::{AsyncContext, AsyncId, Environment, LAYER, Provider};
@@ -57,6 +56,9 @@ impl fmt::Debug for Hook {
 #[derive(Default)]
 pub(crate) struct Hooks {
     any: Cell<bool>,
+    /// Whether there are hooks or storages: all that a context tests.
+    is_watched: Cell<bool>,
+    has_storages: Cell<bool>,
     active: RefCell<Rc<[Shared]>>,
 }
 
@@ -71,6 +73,18 @@ impl Hooks {
     #[inline]
     pub(crate) fn is_told(&self) -> bool {
         self.any.get() | trace::is_on()
+    }
+
+    /// Whether hooks, tracing or storages follow the contexts. One branch for all.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched.get() | trace::is_on()
+    }
+
+    /// From now on storages follow the contexts.
+    pub(crate) fn watch_for_storages(&self) {
+        self.has_storages.set(true);
+        self.is_watched.set(true);
     }
 
     fn enable(&self, hook: &Shared) {
@@ -95,6 +109,7 @@ impl Hooks {
 
     fn replace(&self, active: Rc<[Shared]>) {
         self.any.set(!active.is_empty());
+        self.is_watched.set(!active.is_empty() | self.has_storages.get());
         // The old list may own the last reference to a hook, whose destructor must find nothing borrowed.
         drop(self.active.replace(active));
     }
@@ -102,9 +117,7 @@ impl Hooks {
     #[cold]
     #[track_caller]
     pub(crate) fn emit_init(&self, id: AsyncId, trigger: AsyncId, provider: Provider) {
-        LAYER.note("Environment::new_context", || {
-            AsyncContext::new(id, trigger, provider, Frame::EMPTY).facts()
-        });
+        LAYER.note("Environment::new_context", || AsyncContext::new(id, trigger, provider).facts());
         self.tell(|hook| hook.on_init(id, provider, trigger));
     }
 
@@ -114,9 +127,7 @@ impl Hooks {
         if id == AsyncId::NONE {
             return;
         }
-        LAYER.begins("Environment::run_in_context", || {
-            AsyncContext::new(id, trigger, provider, Frame::EMPTY).facts()
-        });
+        LAYER.begins("Environment::run_in_context", || AsyncContext::new(id, trigger, provider).facts());
         self.tell(|hook| hook.on_before(id));
     }
 

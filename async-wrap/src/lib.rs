@@ -43,7 +43,6 @@ pub use immediate::Immediate;
 pub use lookup::AsyncLookup;
 pub use provider::Provider;
 pub use resource::AsyncResource;
-pub use scope::Scope;
 pub use stream::AsyncStream;
 pub use timers::{Heard, Timeout};
 pub use udp::AsyncUdp;

@@ -37,7 +37,7 @@ impl AsyncResource {
     /// Calls `callback` immediately in the resource's context. Ticks and microtasks that it queues run at the end of
     /// the callback scope around this call.
     pub fn run_in_async_scope<R>(&self, callback: impl FnOnce() -> R) -> R {
-        self.env.run_in_context(&self.context, callback)
+        self.env.run_in_context(self.context, callback)
     }
 
     /// The resource's id.
@@ -61,8 +61,8 @@ impl AsyncResource {
     /// it is dropped instead, it destroys the resource too.
     pub(crate) fn completed_by<T>(self, after: impl FnOnce(T) + 'static) -> impl FnOnce(T) + 'static {
         move |result| {
-            let (env, context) = (self.env.clone(), self.context.clone());
-            env.make_callback(&context, || {
+            let (env, context) = (self.env.clone(), self.context);
+            env.make_callback(context, || {
                 let _destroyed_at_end = self;
                 after(result);
             });

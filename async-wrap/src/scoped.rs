@@ -11,7 +11,7 @@ use uv_core::{Error, Result};
 
 /// Calls back in a context.
 #[inline]
-fn in_context(env: &Environment, context: &AsyncContext, name: &'static str, callback: impl FnOnce()) {
+fn in_context(env: &Environment, context: AsyncContext, name: &'static str, callback: impl FnOnce()) {
     env.make_callback(context, || {
         let _up = LAYER.up(name, Facts::default);
         callback();
@@ -23,16 +23,16 @@ fn in_context(env: &Environment, context: &AsyncContext, name: &'static str, cal
 #[inline]
 fn in_request(
     env: &Environment,
-    owner: &AsyncContext,
-    request: &AsyncContext,
+    owner: AsyncContext,
+    (request, provider): (AsyncId, Provider),
     name: &'static str,
     callback: impl FnOnce(),
 ) {
-    if request.async_id() == AsyncId::NONE {
+    if request == AsyncId::NONE {
         return in_context(env, owner, name, callback);
     }
-    in_context(env, request, name, || {
-        let _gone = env.destroy_at_end(request.async_id());
+    in_context(env, AsyncContext::new(request, owner.async_id(), provider), name, || {
+        let _gone = env.destroy_at_end(request);
         callback();
     });
 }
@@ -58,12 +58,12 @@ impl<H: OnStream> Scoped<H> {
     fn complete(
         &mut self,
         name: &'static str,
-        request: AsyncContext,
+        request: AsyncId,
         callback: impl FnOnce(&mut H, &AsyncStream),
     ) {
         let Self { stream, handler } = self;
-        let env = stream.environment();
-        in_request(env, stream.context(), &request, name, || callback(handler, stream));
+        let (env, request) = (stream.environment(), (request, Provider::None));
+        in_request(env, stream.context(), request, name, || callback(handler, stream));
     }
 }
 
@@ -143,7 +143,7 @@ impl<H: OnConnection> tcp_wrap::upcall::OnConnection for Listening<H> {
         // trigger.
         let connection = connection.map(|wrap| {
             let provider = if wrap.is_tcp() { Provider::TcpWrap } else { Provider::PipeWrap };
-            AsyncStream::with_cause(self.server.environment(), wrap, provider, self.server.context())
+            AsyncStream::with_trigger(self.server.environment(), wrap, provider, self.server.async_id())
         });
         self.call("OnConnection::on_connection", |handler, server| handler.on_connection(server, connection));
     }
@@ -183,8 +183,8 @@ impl<H: OnUdp> tcp_wrap::upcall::OnUdp for ScopedUdp<H> {
 
     fn on_send(&mut self, _: &UdpWrap, result: Result<()>) {
         let Self { udp, handler } = self;
-        let (env, request) = (udp.environment(), udp.pop_send());
-        in_request(env, udp.context(), &request, "OnUdp::on_send", || handler.on_send(udp, result));
+        let (env, request) = (udp.environment(), (udp.pop_send(), Provider::UdpSendWrap));
+        in_request(env, udp.context(), request, "OnUdp::on_send", || handler.on_send(udp, result));
     }
 
     fn on_error(&mut self, _: &UdpWrap, error: Error, to: Option<SocketAddr>) {

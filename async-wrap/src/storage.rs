@@ -3,7 +3,7 @@
 
 use crate::frame::{Entry, Frame};
 use crate::layer::OnDrop;
-use crate::{AsyncContext, Environment};
+use crate::{AsyncId, Environment};
 use std::any::Any;
 use std::fmt;
 use std::future::poll_fn;
@@ -27,8 +27,8 @@ pub enum Propagation {
 /// look-ups and work. A server's connections have what the server had when it began to listen, and each HTTP request has a
 /// context of its own.
 ///
-/// Storages do not mix, and are typed: `T` is what [`get`](Self::get) returns. Clones share the values. Without a value a
-/// context costs the test of one pointer.
+/// Storages do not mix, and are typed: `T` is what [`get`](Self::get) returns. Clones share the values. A program
+/// without a storage pays nothing for them; with one, entering a context with values costs a look-up in a table.
 ///
 /// ```
 /// use async_wrap::Environment;
@@ -59,7 +59,8 @@ impl<T: 'static> Storage<T> {
     /// Creates a storage without a value.
     #[must_use]
     pub fn new(env: &Environment) -> Self {
-        let number = env.inner().ids.next_storage();
+        let number = env.inner().frames.next_storage();
+        env.hooks().watch_for_storages();
         Self { env: env.clone(), number, name: None, default: None, propagation: Propagation::Inherit }
     }
 
@@ -100,7 +101,7 @@ impl<T: 'static> Storage<T> {
     /// Sets the value for the rest of the executing callback, and for what that starts (`enterWith`). In a task it is there
     /// after each `.await`, too. Outside of every callback it stays.
     pub fn enter_with(&self, value: impl Into<Rc<T>>) {
-        drop(self.env.inner().ids.set_frame(self.frame_with(Some(value.into()))));
+        drop(self.env.inner().frames.replace(self.frame_with(Some(value.into()))));
     }
 
     /// Calls `work` without a value, not even the default, and restores what was there before (`exit`).
@@ -112,7 +113,7 @@ impl<T: 'static> Storage<T> {
     /// The value in the executing callback, else the default (`getStore`).
     #[must_use]
     pub fn get(&self) -> Option<Rc<T>> {
-        let frame = self.env.inner().ids.frame();
+        let frame = self.env.inner().frames.current();
         match frame.entry(self.number) {
             // The values of a storage's number are of its type.
             Some(entry) => entry.value.clone().and_then(|value| value.downcast().ok()),
@@ -155,11 +156,11 @@ impl<T: 'static> Storage<T> {
     fn frame_with(&self, value: Option<Rc<T>>) -> Frame {
         let value = value.map(|value| value as Rc<dyn Any>);
         let is_inherited = self.propagation == Propagation::Inherit;
-        self.env.inner().ids.frame().with(Entry { storage: self.number, value, is_inherited })
+        self.env.inner().frames.current().with(Entry { storage: self.number, value, is_inherited })
     }
 
     fn enter(&self, frame: Frame) -> OnDrop<impl FnOnce() + use<'_, T>> {
-        self.env.inner().ids.enter_frame(frame)
+        self.env.inner().frames.enter(frame)
     }
 }
 
@@ -197,7 +198,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Calls `work` with the values of this moment, and restores what was there before.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        let _outer = self.env.inner().ids.enter_frame(self.frame.clone());
+        let _outer = self.env.inner().frames.enter(self.frame.clone());
         work()
     }
 }
@@ -213,13 +214,16 @@ impl Environment {
     /// (`AsyncLocalStorage.snapshot`).
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { env: self.clone(), frame: self.inner().ids.inherited() }
+        Snapshot { env: self.clone(), frame: self.inner().frames.inherited() }
     }
 
     /// Gives a resource the values that all storages have now, in place of those that they had when it was created: a handler
     /// that is given to it then finds what is there where it is given.
-    pub fn keep_values(&self, context: &mut AsyncContext) {
-        context.set_frame(self.inner().ids.inherited());
+    pub fn keep_values(&self, resource: AsyncId) {
+        let frames = &self.inner().frames;
+        if frames.has_storages() {
+            frames.set(resource, frames.inherited());
+        }
     }
 
     /// Binds a closure to the values of all storages that would be inherited now (`AsyncLocalStorage.bind`).

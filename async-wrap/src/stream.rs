@@ -3,7 +3,6 @@
 
 mod forward;
 
-use crate::frame::Frame;
 use crate::layer::trace::Facts;
 use crate::scoped::{Listening, Scoped};
 use crate::upcall::{OnConnection, OnStream};
@@ -14,7 +13,6 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::IoSlice;
-use std::mem::take;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -77,25 +75,13 @@ struct StreamInner {
     handled: Cell<bool>,
     connect: Cell<AsyncId>,
     shutdown: Cell<AsyncId>,
-    /// `None` while no write is queued and no request has values, which is the common state.
-    requests: Cell<Option<Box<Requests>>>,
+    /// `None` while no write is queued, which is the common state.
+    writes: Cell<Option<Box<Writes>>>,
 }
 
-/// The requests under way.
+/// The ids of the queued writes, oldest first.
 #[derive(Default)]
-struct Requests {
-    /// The queued writes, oldest first.
-    writes: VecDeque<(AsyncId, Frame)>,
-    /// The values of storages in the request to connect.
-    connect: Frame,
-    shutdown: Frame,
-}
-
-impl Requests {
-    fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.connect.is_empty() && self.shutdown.is_empty()
-    }
-}
+struct Writes(VecDeque<AsyncId>);
 
 impl AsyncStream {
     /// Creates a TCP stream without a socket.
@@ -118,15 +104,11 @@ impl AsyncStream {
         Self::with_context(env, stream, env.new_context(provider))
     }
 
-    /// Gives `stream` a new context, caused by `cause`, and tells hooks of it.
+    /// Gives `stream` a new context that the resource `trigger` has caused, and tells hooks of it: it has the values of its
+    /// cause.
     #[must_use]
-    pub fn with_cause(
-        env: &Environment,
-        stream: StreamWrap,
-        provider: Provider,
-        cause: &AsyncContext,
-    ) -> Self {
-        Self::with_context(env, stream, env.new_context_of(provider, cause))
+    pub fn with_trigger(env: &Environment, stream: StreamWrap, provider: Provider, trigger: AsyncId) -> Self {
+        Self::with_context(env, stream, env.new_context_of(provider, trigger))
     }
 
     fn with_context(env: &Environment, stream: StreamWrap, context: AsyncContext) -> Self {
@@ -137,7 +119,7 @@ impl AsyncStream {
             handled: Cell::new(false),
             connect: Cell::default(),
             shutdown: Cell::default(),
-            requests: Cell::default(),
+            writes: Cell::default(),
         }))
     }
 
@@ -149,8 +131,8 @@ impl AsyncStream {
 
     /// The stream's context.
     #[must_use]
-    pub fn context(&self) -> &AsyncContext {
-        &self.0.context
+    pub fn context(&self) -> AsyncContext {
+        self.0.context
     }
 
     /// The stream's id.
@@ -196,7 +178,7 @@ impl AsyncStream {
     pub fn connect_tcp(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("AsyncStream::connect_tcp", || self.facts());
         self.tcp_wrap("connect")?.connect(addr)?;
-        self.begin_connect(Provider::TcpConnectWrap);
+        self.0.connect.set(self.new_request(Provider::TcpConnectWrap));
         Ok(())
     }
 
@@ -227,7 +209,7 @@ impl AsyncStream {
     pub fn connect_pipe(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let _down = LAYER.down("AsyncStream::connect_pipe", || self.facts());
         self.pipe_wrap("connect")?.connect(name)?;
-        self.begin_connect(Provider::PipeConnectWrap);
+        self.0.connect.set(self.new_request(Provider::PipeConnectWrap));
         Ok(())
     }
 
@@ -301,11 +283,7 @@ impl AsyncStream {
     pub fn shutdown(&self) -> Result<()> {
         let _down = LAYER.down("AsyncStream::shutdown", || self.facts());
         self.0.stream.shutdown()?;
-        let (id, frame) = self.new_request(Provider::ShutdownWrap);
-        self.0.shutdown.set(id);
-        if !frame.is_empty() {
-            self.with_requests(|requests| requests.shutdown = frame);
-        }
+        self.0.shutdown.set(self.new_request(Provider::ShutdownWrap));
         Ok(())
     }
 
@@ -360,33 +338,8 @@ impl AsyncStream {
         self.0.context.facts()
     }
 
-    fn new_request(&self, provider: Provider) -> (AsyncId, Frame) {
-        let context = self.0.env.new_context_with_trigger(provider, self.async_id());
-        (context.async_id(), context.frame().clone())
-    }
-
-    fn begin_connect(&self, provider: Provider) {
-        let (id, frame) = self.new_request(provider);
-        self.0.connect.set(id);
-        if !frame.is_empty() {
-            self.with_requests(|requests| requests.connect = frame);
-        }
-    }
-
-    fn with_requests<R>(&self, work: impl FnOnce(&mut Requests) -> R) -> R {
-        let mut requests = self.0.requests.take().unwrap_or_default();
-        let result = work(&mut requests);
-        if !requests.is_empty() {
-            self.0.requests.set(Some(requests));
-        }
-        result
-    }
-
-    /// Like `with_requests`, but does nothing if there are none.
-    fn if_requests<R: Default>(&self, work: impl FnOnce(&mut Requests) -> R) -> R {
-        let Some(requests) = self.0.requests.take() else { return R::default() };
-        self.0.requests.set(Some(requests));
-        self.with_requests(work)
+    fn new_request(&self, provider: Provider) -> AsyncId {
+        self.0.env.new_context_with_trigger(provider, self.async_id()).async_id()
     }
 
     fn note_rest(&self, written: Written) -> Written {
@@ -402,28 +355,28 @@ impl AsyncStream {
             // Its `on_write` ends the requests.
             self.set_handler(Discard);
         }
-        let request = self.new_request(Provider::WriteWrap);
-        self.with_requests(|requests| requests.writes.push_back(request));
+        let id = self.new_request(Provider::WriteWrap);
+        let mut writes = self.0.writes.take().unwrap_or_default();
+        writes.0.push_back(id);
+        self.0.writes.set(Some(writes));
     }
 
-    /// The context of the oldest queued write, which `on_write` reports.
-    pub(crate) fn pop_write(&self) -> AsyncContext {
-        let (id, frame) = self.if_requests(|requests| requests.writes.pop_front()).unwrap_or_default();
-        self.context_of(id, frame)
+    /// Takes the id of the oldest queued write, which `on_write` reports.
+    pub(crate) fn pop_write(&self) -> AsyncId {
+        let Some(mut writes) = self.0.writes.take() else { return AsyncId::NONE };
+        let id = writes.0.pop_front().unwrap_or_default();
+        if !writes.0.is_empty() {
+            self.0.writes.set(Some(writes));
+        }
+        id
     }
 
-    pub(crate) fn take_connect(&self) -> AsyncContext {
-        let frame = self.if_requests(|requests| take(&mut requests.connect));
-        self.context_of(self.0.connect.take(), frame)
+    pub(crate) fn take_connect(&self) -> AsyncId {
+        self.0.connect.take()
     }
 
-    pub(crate) fn take_shutdown(&self) -> AsyncContext {
-        let frame = self.if_requests(|requests| take(&mut requests.shutdown));
-        self.context_of(self.0.shutdown.take(), frame)
-    }
-
-    fn context_of(&self, request: AsyncId, frame: Frame) -> AsyncContext {
-        AsyncContext::new(request, self.async_id(), Provider::None, frame)
+    pub(crate) fn take_shutdown(&self) -> AsyncId {
+        self.0.shutdown.take()
     }
 }
 

@@ -179,14 +179,14 @@ impl Environment {
 
     pub(crate) fn poll_task(&self, key: TaskKey) {
         let tasks = &self.inner().tasks;
-        let found = tasks.with(key, |task| Some((task.context.clone(), task.body.take()?)));
+        let found = tasks.with(key, |task| Some((task.context, task.body.take()?)));
         // Not found if it was woken again after its end.
         let Some((context, mut body)) = found.flatten() else { return };
         // Before the poll, so that a wake-up during the poll causes another poll.
         body.state.begin_poll();
         // A task that panics is removed like a task that has ended.
         let forget = OnUnwind::new(|| self.forget_task(key));
-        self.run_in_context(&context, || {
+        self.run_in_context(context, || {
             if body.future.as_mut().poll(&mut Context::from_waker(&body.waker)).is_pending() {
                 forget.disarm();
                 self.put_back(key, body);
@@ -206,7 +206,7 @@ impl Environment {
             if !task.is_aborted {
                 task.body = body.take();
                 // What the task has entered stays behind its `.await`.
-                task.context.set_frame(self.inner().ids.inherited());
+                self.keep_values(key.id);
             }
             task.is_aborted
         });

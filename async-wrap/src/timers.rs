@@ -44,7 +44,7 @@ impl Environment {
         let (this, mut callback) = (timeout.clone(), Some(callback));
         timeout.start(move |_| {
             let Some(callback) = callback.take() else { return };
-            this.env.make_callback(&this.context, || {
+            this.env.make_callback(this.context, || {
                 let _over = OnDrop::new(|| this.clear());
                 callback();
             });
@@ -62,7 +62,7 @@ impl Environment {
         let timeout = Timeout::new(self, every);
         let this = timeout.clone();
         timeout.start(move |_| {
-            this.env.make_callback(&this.context, || {
+            this.env.make_callback(this.context, || {
                 let _again = this.start_again_at_end();
                 callback();
             });

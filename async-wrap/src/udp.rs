@@ -51,8 +51,8 @@ struct Inner {
     context: AsyncContext,
     /// Whether the socket has a tower, which reports the close.
     handled: Cell<bool>,
-    /// The sends that are not reported yet, oldest first.
-    sends: RefCell<VecDeque<AsyncContext>>,
+    /// The ids of the sends that are not reported yet, oldest first.
+    sends: RefCell<VecDeque<AsyncId>>,
 }
 
 impl AsyncUdp {
@@ -77,8 +77,8 @@ impl AsyncUdp {
 
     /// The socket's context.
     #[must_use]
-    pub fn context(&self) -> &AsyncContext {
-        &self.0.context
+    pub fn context(&self) -> AsyncContext {
+        self.0.context
     }
 
     /// The socket's id.
@@ -143,11 +143,11 @@ impl AsyncUdp {
             self.set_handler(Discard);
         }
         let context = self.0.env.new_context_with_trigger(Provider::UdpSendWrap, self.async_id());
-        self.0.sends.borrow_mut().push_back(context);
+        self.0.sends.borrow_mut().push_back(context.async_id());
     }
 
-    /// Takes the oldest send, which `on_send` reports.
-    pub(crate) fn pop_send(&self) -> AsyncContext {
+    /// Takes the id of the oldest send, which `on_send` reports.
+    pub(crate) fn pop_send(&self) -> AsyncId {
         self.0.sends.borrow_mut().pop_front().unwrap_or_default()
     }
 }

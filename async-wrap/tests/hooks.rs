@@ -123,7 +123,7 @@ fn destroy_is_told_later_and_does_not_keep_the_loop_alive() {
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     let context = env.new_context(Provider::Custom(&"THING"));
-    env.make_callback(&context, || {
+    env.make_callback(context, || {
         env.emit_destroy(context.async_id());
         env.next_tick(log.note("tick"));
     });
@@ -155,7 +155,7 @@ fn a_flood_of_destroyed_resources_is_told_at_the_end_of_the_callback() {
     let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
-    env.make_callback(&AsyncContext::NONE, || {
+    env.make_callback(AsyncContext::NONE, || {
         for _ in 0..16384 + 10 {
             env.emit_destroy(env.new_async_id());
         }
@@ -180,7 +180,7 @@ fn a_context_without_an_id_is_nobody_s_business() {
     let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
-    env.make_callback(&AsyncContext::NONE, log.note("callback"));
+    env.make_callback(AsyncContext::NONE, log.note("callback"));
     env.emit_destroy(AsyncId::NONE);
     run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["callback"]);

@@ -17,7 +17,7 @@ fn all_ticks_run_before_microtasks_and_all_microtasks_before_the_next_ticks() {
     let log = Log::default();
     let e = env.clone();
     let l = log.clone();
-    env.make_callback(&AsyncContext::NONE, move || {
+    env.make_callback(AsyncContext::NONE, move || {
         let (e1, l1) = (e.clone(), l.clone());
         e.queue_microtask(move || {
             l1.push("microtask 1");
@@ -94,7 +94,7 @@ fn a_tick_is_caused_by_the_default_trigger_and_runs_as_itself() {
     let context = env.new_context(Provider::TcpWrap);
     log.take();
     let inner = env.clone();
-    env.make_callback(&context, move || {
+    env.make_callback(context, move || {
         let seen = inner.clone();
         inner.clone().with_default_trigger(other, move || {
             inner.next_tick(move || {
@@ -154,7 +154,7 @@ fn nothing_is_queued_once_the_environment_is_closed() {
     env.spawn_local(async { panic!("never polled") });
     run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), [""; 0]);
-    env.make_callback(&AsyncContext::NONE, || env.next_tick(log.note("tick of a scope")));
+    env.make_callback(AsyncContext::NONE, || env.next_tick(log.note("tick of a scope")));
     assert_eq!(log.take(), ["tick of a scope"], "the end of a scope still runs what is queued in it");
 }
 

@@ -14,10 +14,10 @@ fn ids_are_those_of_the_innermost_context_and_none_outside() {
     assert_eq!(env.execution_async_id(), AsyncId::NONE);
     let outer = env.new_context(Provider::TcpServerWrap);
     let inner = env.new_context_with_trigger(Provider::TcpWrap, outer.async_id());
-    env.make_callback(&outer, || {
+    env.make_callback(outer, || {
         assert_eq!(env.execution_async_id(), outer.async_id());
         assert_eq!(env.trigger_async_id(), AsyncId::NONE);
-        env.make_callback(&inner, || {
+        env.make_callback(inner, || {
             assert_eq!(env.execution_async_id(), inner.async_id());
             assert_eq!(env.trigger_async_id(), outer.async_id());
         });
@@ -33,7 +33,7 @@ fn a_resource_is_caused_by_what_executes_unless_told_otherwise() {
     let (event_loop, env) = new_loop();
     let outer = env.new_context(Provider::TcpServerWrap);
     let other = env.new_async_id();
-    env.make_callback(&outer, || {
+    env.make_callback(outer, || {
         assert_eq!(env.new_context(Provider::TcpWrap).trigger_async_id(), outer.async_id());
         env.with_default_trigger(other, || {
             assert_eq!(env.new_context(Provider::TcpWrap).trigger_async_id(), other);
@@ -54,12 +54,12 @@ fn ticks_run_at_the_end_of_the_outermost_scope_only() {
     let (event_loop, env) = new_loop();
     let log = Log::default();
     let context = env.new_context(Provider::TcpWrap);
-    env.make_callback(&context, || {
+    env.make_callback(context, || {
         env.next_tick(log.note("tick"));
         env.queue_microtask(log.note("microtask"));
-        env.make_callback(&context, || env.next_tick(log.note("tick of the inner scope")));
+        env.make_callback(context, || env.next_tick(log.note("tick of the inner scope")));
         log.push("inner scope is over");
-        env.run_in_context(&context, || env.next_tick(log.note("tick of the inner context")));
+        env.run_in_context(context, || env.next_tick(log.note("tick of the inner context")));
         log.push("outer scope ends");
     });
     let expected = [
@@ -81,11 +81,11 @@ fn a_scope_opened_by_a_tick_is_not_the_outermost() {
     let tick = {
         let (env, log) = (env.clone(), log.clone());
         move || {
-            env.make_callback(&AsyncContext::NONE, || env.next_tick(log.note("second tick")));
+            env.make_callback(AsyncContext::NONE, || env.next_tick(log.note("second tick")));
             log.push("first tick");
         }
     };
-    env.make_callback(&AsyncContext::NONE, || env.next_tick(tick));
+    env.make_callback(AsyncContext::NONE, || env.next_tick(tick));
     assert_eq!(log.take(), ["first tick", "second tick"]);
     run_to_the_end(&event_loop, &env);
 }
@@ -100,9 +100,7 @@ fn a_thousand_scopes_nest() {
             assert_eq!(resource.trigger_async_id(), outer);
             resource.run_in_async_scope(|| {
                 assert_eq!(env.execution_async_id(), resource.async_id());
-                env.make_callback(&AsyncContext::NONE, || {
-                    assert_eq!(env.execution_async_id(), AsyncId::NONE)
-                });
+                env.make_callback(AsyncContext::NONE, || assert_eq!(env.execution_async_id(), AsyncId::NONE));
                 nest(env, left - 1);
                 assert_eq!(env.execution_async_id(), resource.async_id());
             });
@@ -126,7 +124,7 @@ fn a_panic_restores_the_ids_and_ends_every_callback_in_order() {
     let other = env.new_async_id();
     let result = catch_unwind(AssertUnwindSafe(|| {
         env.with_default_trigger(other, || {
-            env.make_callback(&outer, || env.make_callback(&inner, || resume_unwind(Box::new("on purpose"))));
+            env.make_callback(outer, || env.make_callback(inner, || resume_unwind(Box::new("on purpose"))));
         });
     }));
     result.expect_err("the panic passes through");
@@ -141,14 +139,14 @@ fn what_a_panicking_callback_queued_runs_in_the_next_scope() {
     let (event_loop, env) = new_loop();
     let log = Log::default();
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        env.make_callback(&AsyncContext::NONE, || {
+        env.make_callback(AsyncContext::NONE, || {
             env.next_tick(log.note("tick"));
             env.queue_microtask(log.note("microtask"));
             resume_unwind(Box::new("on purpose"));
         });
     }));
     assert_eq!(log.take(), [""; 0], "a failed scope runs nothing");
-    env.make_callback(&AsyncContext::NONE, log.note("next scope"));
+    env.make_callback(AsyncContext::NONE, log.note("next scope"));
     assert_eq!(log.take(), ["next scope", "tick", "microtask"]);
     run_to_the_end(&event_loop, &env);
 }

@@ -51,7 +51,7 @@ fn a_panic_restores_the_outer_value() {
     });
     let context = env.new_context(Provider::TcpWrap);
     let entered = catch_unwind(AssertUnwindSafe(|| {
-        env.make_callback(&context, || {
+        env.make_callback(context, || {
             storage.enter_with(3);
             panic!("on purpose");
         });
@@ -513,7 +513,7 @@ fn a_wake_up_from_elsewhere_does_not_bring_its_values_into_a_task() {
             if polls == 2 { Poll::Ready(value(&s)) } else { Poll::Pending }
         }))
     });
-    env.make_callback(&AsyncContext::NONE, || {});
+    env.make_callback(AsyncContext::NONE, || {});
     storage.run(2, || waker.take().expect("it was polled").wake());
     assert_eq!(env.block_on(task).expect("the loop runs").ok(), Some(Some(1)));
     run_to_the_end(&event_loop, &env);

@@ -49,10 +49,9 @@ fn a_future_runs_as_a_microtask_in_a_context_of_its_own() {
     env.hook(Recorder(log.clone())).enable();
     let parent = env.new_context(Provider::TcpWrap);
     let (inner, l) = (env.clone(), log.clone());
-    let trigger = parent.async_id();
-    env.make_callback(&parent, || {
+    env.make_callback(parent, || {
         env.spawn_local(async move {
-            assert_eq!(inner.trigger_async_id(), trigger);
+            assert_eq!(inner.trigger_async_id(), parent.async_id());
             l.push(format!("future in {}", inner.execution_async_id()));
         });
         env.next_tick(log.note("tick"));
@@ -75,7 +74,7 @@ fn a_wake_during_a_scope_is_a_microtask_in_its_turn() {
         l.push("future");
     });
     assert!(!env.run(RunMode::Default).expect("the loop runs"), "a pending future keeps nothing alive");
-    env.make_callback(&AsyncContext::NONE, || {
+    env.make_callback(AsyncContext::NONE, || {
         env.queue_microtask(log.note("microtask before"));
         gate.open();
         gate.wake();
@@ -110,7 +109,7 @@ fn a_future_that_wakes_itself_is_polled_again_in_the_same_turn() {
     let (event_loop, env) = new_loop();
     let polls = Rc::new(Cell::new(0));
     let inner = Rc::clone(&polls);
-    env.make_callback(&AsyncContext::NONE, || {
+    env.make_callback(AsyncContext::NONE, || {
         env.spawn_local(poll_fn(move |context| {
             inner.set(inner.get() + 1);
             context.waker().wake_by_ref();
@@ -232,7 +231,7 @@ fn a_task_that_wakes_itself_ends_with_the_environment() {
     close(&event_loop, &env);
     assert_eq!(Rc::strong_count(&stop), 1, "the task is dropped");
     // Without a loop the end of a scope runs what it can and drops the rest.
-    env.make_callback(&AsyncContext::NONE, || drop(spawn_steady(&env, &stop)));
+    env.make_callback(AsyncContext::NONE, || drop(spawn_steady(&env, &stop)));
     assert_eq!(Rc::strong_count(&stop), 1);
 }
 

@@ -76,7 +76,7 @@ impl Body {
         let mut handler: Option<BodyPlace> = Some(Rc::new(move |call| place(&mut |handler| call(handler))));
         if self.is_current() {
             let old = self.connection.pipeline.with(self.number, |exchange, _| {
-                self.connection.core.env.keep_values(&mut exchange.context);
+                self.connection.core.env.keep_values(exchange.context.async_id());
                 let extra = exchange.extra_mut();
                 extra.wants_body = true;
                 std::mem::replace(&mut extra.body_handler, handler.take())

@@ -231,7 +231,7 @@ impl Response {
         let mut handler: Option<ResponsePlace> =
             Some(Rc::new(move |call| place(&mut |handler| call(handler))));
         let old = self.with(|exchange| {
-            self.connection.core.env.keep_values(&mut exchange.context);
+            self.connection.core.env.keep_values(exchange.context.async_id());
             let extra = exchange.extra_mut();
             extra.knows_end = false;
             extra.waiting = None;

@@ -9,8 +9,8 @@ const LAYER: Layer = Layer::new("http");
 
 /// Calls a handler in the context of its request.
 #[inline]
-pub(crate) fn up(env: &Environment, context: &AsyncContext, name: &'static str, call: impl FnOnce()) {
-    env.make_callback(&context, || up_within(name, || context.facts(), call));
+pub(crate) fn up(env: &Environment, context: AsyncContext, name: &'static str, call: impl FnOnce()) {
+    env.make_callback(context, || up_within(name, || context.facts(), call));
 }
 
 /// The same in the context that is entered already.

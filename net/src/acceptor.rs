@@ -91,7 +91,7 @@ impl Acceptor {
     ///
     /// For a handle without a listening stream in this process; a stream that listens with the acceptor asks it by itself.
     #[must_use]
-    pub fn admits(&self, connection: BorrowedFd<'_>, context: &AsyncContext) -> bool {
+    pub fn admits(&self, connection: BorrowedFd<'_>, context: AsyncContext) -> bool {
         self.admitted.set(None);
         let listening = &self.listening;
         if listening.takes_all() || !listening.takes() {

@@ -67,7 +67,7 @@ impl Fake {
         let stream = AsyncStream::new(env, (*tcp).clone(), Provider::TcpWrap);
         let acceptor = self.acceptor.borrow_mut().take();
         if let Some(acceptor) = acceptor {
-            env.make_callback(&stream.context().clone(), || acceptor.accept(Ok(stream)));
+            env.make_callback(stream.context(), || acceptor.accept(Ok(stream)));
             self.acceptor.borrow_mut().get_or_insert(acceptor);
         }
         client

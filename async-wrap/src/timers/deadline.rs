@@ -58,7 +58,7 @@ impl Environment {
         timeout.start(move |timer| {
             let Some(heard) = hearing.end(timer) else { return };
             let Some(callback) = callback.take() else { return };
-            this.env.make_callback(&this.context, || {
+            this.env.make_callback(this.context, || {
                 let _over = OnDrop::new(|| this.clear());
                 callback(heard);
             });
@@ -74,7 +74,7 @@ impl Environment {
         let (this, mut hearing) = (timeout.clone(), Hearing::default());
         timeout.start(move |timer| {
             let Some(heard) = hearing.end(timer) else { return };
-            this.env.make_callback(&this.context, || {
+            this.env.make_callback(this.context, || {
                 let _again = this.start_again_at_end();
                 callback(heard);
             });

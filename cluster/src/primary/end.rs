@@ -24,7 +24,7 @@ impl PrimaryEnd {
     /// Calls the handler in the context of the channel.
     fn emit(&self, name: &'static str, call: impl FnOnce(&mut dyn PrimaryHandler, &WorkerHandle)) {
         let worker = WorkerHandle(Rc::clone(&self.worker));
-        self.primary.emit(name, &self.worker.channel_context, |handler| call(handler, &worker));
+        self.primary.emit(name, self.worker.channel_context, |handler| call(handler, &worker));
     }
 
     /// A server wants to listen, which the program may forbid.

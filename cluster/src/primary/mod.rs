@@ -254,7 +254,7 @@ impl PrimaryInner {
     }
 
     /// Calls the handler in a callback scope.
-    fn emit(&self, name: &'static str, context: &AsyncContext, call: impl FnOnce(&mut dyn PrimaryHandler)) {
+    fn emit(&self, name: &'static str, context: AsyncContext, call: impl FnOnce(&mut dyn PrimaryHandler)) {
         self.env.make_callback(context, || {
             let _up = LAYER.up(name, Facts::default);
             self.handler.call(|handler| call(&mut **handler));
@@ -280,7 +280,7 @@ impl PrimaryInner {
         }
         self.forget_if_over(worker);
         let handle = WorkerHandle(Rc::clone(worker));
-        self.emit("PrimaryHandler::on_exit", &worker.process_context, |handler| {
+        self.emit("PrimaryHandler::on_exit", worker.process_context, |handler| {
             // Also if the handler panics. Behind its call, in which it may disconnect the primary.
             let _successor = OnDrop::new(|| self.supervisor.worker_died(self, worker));
             handler.on_exit(&handle, status);
@@ -313,7 +313,7 @@ impl PrimaryInner {
         }
         self.forget_if_over(worker);
         let handle = WorkerHandle(Rc::clone(worker));
-        self.emit("PrimaryHandler::on_disconnect", &worker.channel_context, |handler| {
+        self.emit("PrimaryHandler::on_disconnect", worker.channel_context, |handler| {
             handler.on_disconnect(&handle)
         });
         self.env.emit_destroy(worker.channel_context.async_id());
@@ -340,7 +340,7 @@ impl PrimaryInner {
         if self.workers.borrow().is_empty() && self.disconnecting.replace(false) {
             self.supervisor.clear();
             let primary = Primary(Rc::clone(self));
-            self.emit("PrimaryHandler::on_disconnected", &AsyncContext::NONE, |handler| {
+            self.emit("PrimaryHandler::on_disconnected", AsyncContext::NONE, |handler| {
                 handler.on_disconnected(&primary)
             });
         }

@@ -60,7 +60,7 @@ struct Reading {
 impl OnStream for Reading {
     fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
         let worker = WorkerHandle(Rc::clone(&self.worker));
-        self.primary.emit("PrimaryHandler::on_output", &self.context, |handler| {
+        self.primary.emit("PrimaryHandler::on_output", self.context, |handler| {
             handler.on_output(&worker, self.output, data)
         });
     }

@@ -39,7 +39,7 @@ impl WorkerEnd {
         };
         // The program is not called within it.
         drop(mark);
-        worker.env.make_callback(&worker.context, || (question.reply)(handle));
+        worker.env.make_callback(worker.context, || (question.reply)(handle));
         Ok(())
     }
 
@@ -52,7 +52,7 @@ impl WorkerEnd {
         // Otherwise the next query for it would find it in use.
         worker.channel.tell(&Message::Close { socket });
         let error = uv_core::Error::new("listen", Errno::EMFILE).on(address);
-        worker.env.make_callback(&worker.context, || (question.reply)(Err(error.into())));
+        worker.env.make_callback(worker.context, || (question.reply)(Err(error.into())));
         Ok(())
     }
 
@@ -159,7 +159,7 @@ impl OnChannel for WorkerEnd {
     fn on_close(&mut self) {
         let worker = &self.0;
         worker.delivery.clear();
-        worker.table.fail_questions(&worker.env, &worker.context);
+        worker.table.fail_questions(&worker.env, worker.context);
         if worker.leaving.get() == Leaving::Killed {
             worker.env.loop_handle().stop();
         }

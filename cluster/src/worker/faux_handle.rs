@@ -201,7 +201,7 @@ impl FauxInner {
     fn serve(&self, env: &Environment, fd: OwnedFd) {
         let _scope = LAYER.scope("FauxInner::serve", || self.context.facts());
         let mut is_wanted = false;
-        self.acceptor.call(|acceptor| is_wanted = acceptor.admits(fd.as_fd(), &self.context));
+        self.acceptor.call(|acceptor| is_wanted = acceptor.admits(fd.as_fd(), self.context));
         if !is_wanted {
             // Closed, since it was refused or the server is closed.
             return;
@@ -210,8 +210,8 @@ impl FauxInner {
         let stream = StreamWrap::from_passed(env.loop_handle(), fd, self.is_tcp);
         drop(mark);
         let provider = if self.is_tcp { Provider::TcpWrap } else { Provider::PipeWrap };
-        let stream = AsyncStream::with_cause(env, stream, provider, &self.context);
-        env.make_callback(&self.context, || {
+        let stream = AsyncStream::with_trigger(env, stream, provider, self.context.async_id());
+        env.make_callback(self.context, || {
             let _up = LAYER.up("OnConnection::on_connection", || stream.context().facts());
             self.acceptor.call(|acceptor| acceptor.accept(Ok(stream)));
         });

@@ -101,7 +101,7 @@ impl ListenTable {
     }
 
     /// The channel is closed: fails every open question, and closes the servers that wait for the primary's connections.
-    pub(super) fn fail_questions(&self, env: &Environment, context: &AsyncContext) {
+    pub(super) fn fail_questions(&self, env: &Environment, context: AsyncContext) {
         let fauxes: Vec<_> = self.open.borrow().iter().filter_map(|open| open.faux.clone()).collect();
         fauxes.iter().for_each(|faux| faux.queue_taken());
         for question in self.asked.take() {

@@ -200,7 +200,7 @@ impl Worker {
 impl WorkerInner {
     fn emit(self: &Rc<Self>, name: &'static str, call: impl FnOnce(&mut dyn WorkerHandler, &Worker)) {
         let worker = Worker(Rc::clone(self));
-        self.env.make_callback(&self.context, || {
+        self.env.make_callback(self.context, || {
             let _up = LAYER.up(name, Facts::default);
             self.handler.call(|handler| call(&mut **handler, &worker));
         });

@@ -58,7 +58,7 @@ enum What {
 
 impl Call {
     fn new(exchange: &Exchange, what: What) -> Self {
-        Self { context: exchange.context.clone(), number: exchange.number, what }
+        Self { context: exchange.context, number: exchange.number, what }
     }
 
     /// Tells the response's handler of an event, if it has one.
@@ -101,12 +101,12 @@ impl Call {
                 let panicked = OnUnwind::new(|| {
                     pipeline.with(number, |exchange, _| exchange.extra_mut().handler.take_if(is_it));
                 });
-                up(&core.env, &context, name, || handler(&mut |handler| tell(handler, &response)));
+                up(&core.env, context, name, || handler(&mut |handler| tell(handler, &response)));
                 panicked.disarm();
             }
             What::Abort(handler) => {
                 let (name, body) = ("BodyHandler::on_abort", Body::counted(connection, number));
-                up(&core.env, &context, name, || handler(&mut |handler| handler.on_abort(&body)));
+                up(&core.env, context, name, || handler(&mut |handler| handler.on_abort(&body)));
             }
             What::Destroy => core.env.emit_destroy(context.async_id()),
         }
@@ -119,11 +119,11 @@ pub(super) fn call_on_data(connection: &Rc<Connection>, data: &[u8]) {
     let found = connection.pipeline.with(number, |exchange, _| {
         let handler = exchange.extra().body_handler.clone()?;
         exchange.extra_mut().body_begun = true;
-        Some((handler, exchange.context.clone()))
+        Some((handler, exchange.context))
     });
     let Some((handler, context)) = found.flatten() else { return };
     let body = Body::counted(connection, number);
     let facts = || Facts::default().bytes(data.len());
     let call = || handler(&mut |handler| handler.on_data(&body, data));
-    connection.core.env.make_callback(&context, || up_within("BodyHandler::on_data", facts, call));
+    connection.core.env.make_callback(context, || up_within("BodyHandler::on_data", facts, call));
 }

@@ -188,11 +188,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A record for a request, with one handle. Its context is the one of another request.
+    /// A record for a request, with one handle.
     #[inline]
-    pub(super) fn take(&self, request: RequestFacts) -> Box<Exchange> {
+    pub(super) fn take(&self, context: AsyncContext, request: RequestFacts) -> Box<Exchange> {
         let mut exchange = self.last.take().unwrap_or_else(|| self.take_other());
-        (exchange.request, exchange.handles) = (request, 1);
+        (exchange.context, exchange.request, exchange.handles) = (context, request, 1);
         exchange
     }
 
@@ -205,7 +205,6 @@ impl Pool {
     #[inline(always)] // +16 instructions in http/pipelined and http/keep-alive without it
     pub(super) fn give(&self, mut exchange: Box<Exchange>) {
         exchange.phase = Phase::Head;
-        exchange.context.drop_values();
         exchange.head.clear();
         if std::mem::take(&mut exchange.extra_used) {
             drop((exchange.extra.handler.take(), exchange.extra.body_handler.take()));

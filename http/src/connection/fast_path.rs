@@ -43,15 +43,15 @@ pub(super) fn serve(connection: &Rc<Connection>, input: &mut &[u8]) -> bool {
         }
         let Some(head) = RequestHead::repeated(input, &table, &core.options.limits) else { break false };
         state.head_completed();
-        let mut exchange = core.pool.take(RequestFacts::SIMPLE);
+        let context = core.env.new_context(Provider::HttpIncomingMessage);
+        let number = pipeline.push(core.pool.take(context, RequestFacts::SIMPLE));
         // The scope in which this input came runs the queues.
-        let scope = core.env.enter_new(&mut exchange.context, Provider::HttpIncomingMessage);
-        let number = pipeline.push(exchange);
-        let request = Request::new(&head, connection, number);
-        let response = Response::first(connection, number);
-        let call = || connection.handler.call(|handler| handler.on_request(&request, response));
-        up_within(ON_REQUEST, || request_facts(&core.env, &request), call);
-        scope.leave();
+        core.env.run_in_context(context, || {
+            let request = Request::new(&head, connection, number);
+            let response = Response::first(connection, number);
+            let call = || connection.handler.call(|handler| handler.on_request(&request, response));
+            up_within(ON_REQUEST, || request_facts(&core.env, &request), call);
+        });
         // Of a request whose response is written there is nothing to tell at its end.
         if !state.is_serving() || !pipeline.is_empty() {
             connection.decoder.set(Decoder::at_end());

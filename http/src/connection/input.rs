@@ -144,16 +144,15 @@ fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
         state.close(Closing::LastRequest);
     }
     let context = core.env.new_context(Provider::HttpIncomingMessage);
-    let mut exchange = core.pool.take(facts);
-    exchange.context = context.clone();
+    let mut exchange = core.pool.take(context, facts);
     note_wishes(&mut exchange, head, rest);
     if core.draining.get() && !rest.is_empty() && !has_body(head) {
         exchange.extra_mut().is_followed = true;
     }
     let number = pipeline.push(exchange);
     let request = Request::new(head, connection, number);
-    if is_upgrade_accepted(connection, &request, &context) {
-        return hand_over(connection, &request, &context, rest);
+    if is_upgrade_accepted(connection, &request, context) {
+        return hand_over(connection, &request, context, rest);
     }
     // What the server does not do, `on_request` does not see.
     let refusal = match head.expect {
@@ -166,13 +165,13 @@ fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
         return;
     }
     let call = || connection.handler.call(|handler| handler.on_request(&request, response));
-    core.env.make_callback(&context, || up_within(ON_REQUEST, || request_facts(&core.env, &request), call));
+    core.env.make_callback(context, || up_within(ON_REQUEST, || request_facts(&core.env, &request), call));
     if head.expect == Expect::Continue {
         connection.send_continue(number);
     }
 }
 
-fn is_upgrade_accepted(connection: &Connection, request: &Request<'_>, context: &AsyncContext) -> bool {
+fn is_upgrade_accepted(connection: &Connection, request: &Request<'_>, context: AsyncContext) -> bool {
     let Connection { core, pipeline, handler, socket, .. } = connection;
     let is_offered = request.is_connect() || (request.upgrade && !has_body(request));
     if !is_offered || pipeline.oldest_number() != Some(pipeline.newest()) {
@@ -186,7 +185,7 @@ fn is_upgrade_accepted(connection: &Connection, request: &Request<'_>, context: 
 }
 
 /// The connection leaves HTTP: everything collected so far is sent, and the handler gets the socket.
-fn hand_over(connection: &Rc<Connection>, request: &Request<'_>, context: &AsyncContext, rest: &[u8]) {
+fn hand_over(connection: &Rc<Connection>, request: &Request<'_>, context: AsyncContext, rest: &[u8]) {
     let env = &connection.core.env;
     connection.flush(0);
     connection.state.upgraded();
@@ -212,11 +211,11 @@ fn on_message_end(connection: &Rc<Connection>, trailers: &Fields<'_>) {
     let number = pipeline.newest();
     let taken = pipeline.with(number, |exchange, _| {
         exchange.extra().body_handler.as_ref()?;
-        Some((exchange.extra_mut().body_handler.take()?, exchange.context.clone()))
+        Some((exchange.extra_mut().body_handler.take()?, exchange.context))
     });
     if let Some((handler, context)) = taken.flatten() {
         let body = Body::counted(connection, number);
-        up(&core.env, &context, "BodyHandler::on_end", || {
+        up(&core.env, context, "BodyHandler::on_end", || {
             handler(&mut |handler| handler.on_end(&body, trailers));
         });
         drop((body, handler));

@@ -125,7 +125,7 @@ impl Connection {
     #[inline]
     fn end_context(&self, context: &AsyncContext) {
         if self.deferred.has_calls() {
-            self.defer(Some(Call::of_end(context.clone())));
+            self.defer(Some(Call::of_end(*context)));
         } else {
             self.core.env.emit_destroy(context.async_id());
         }

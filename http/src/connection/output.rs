@@ -196,8 +196,7 @@ impl Connection {
         self.state.refused();
         let newest = self.pipeline.newest();
         if !is_newest || self.pipeline.with(newest, |_, _| ()).is_none() {
-            let mut exchange = self.core.pool.take(RequestFacts::default());
-            exchange.context = AsyncContext::NONE;
+            let mut exchange = self.core.pool.take(AsyncContext::NONE, RequestFacts::default());
             if is_newest {
                 // Its response is sent, and has left.
                 exchange.phase = Phase::Ended;

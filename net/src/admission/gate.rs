@@ -76,7 +76,7 @@ impl Drops {
 #[derive(Clone, Copy)]
 pub(crate) enum Arrival<'a> {
     /// It has no stream yet. The program is called in this context.
-    Descriptor(BorrowedFd<'a>, &'a AsyncContext),
+    Descriptor(BorrowedFd<'a>, AsyncContext),
     /// A source has made the stream, and calls in a scope.
     Stream(&'a AsyncStream),
 }
@@ -103,7 +103,7 @@ impl Arrival<'_> {
             call()
         };
         match self {
-            Self::Descriptor(_, context) => server.env.make_callback(&context, call),
+            Self::Descriptor(_, context) => server.env.make_callback(context, call),
             Self::Stream(_) => call(),
         }
     }

@@ -75,7 +75,6 @@ pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Resu
         None => options,
     };
     let context = environment.new_context(Provider::ProcessWrap);
-    let child = context.async_id();
     let command = join(std::iter::once(&launch.program).chain(&launch.args).map(String::as_str));
     let mut ending = Some((on_exit, launch.id.clone(), command.clone()));
     let watching = app.clone();
@@ -84,18 +83,18 @@ pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Resu
         process.close();
         let Some((on_exit, id, command)) = ending.take() else { return };
         let environment = watching.environment();
-        environment.make_callback(&context, || {
+        environment.make_callback(context, || {
             let exit = ServerExit { started: Started { id, pid, is_local, command }, status };
             watching.inner().cpus.borrow_mut().forget(&exit.started);
             watching.inner().children.borrow_mut().ended(pid);
             exit.log();
             on_exit(exit);
         });
-        environment.emit_destroy(child);
+        environment.emit_destroy(context.async_id());
     });
     let process = process.map_err(|error| {
         pipes.iter().for_each(Pipes::close);
-        environment.emit_destroy(child);
+        environment.emit_destroy(context.async_id());
         Error::start(&launch.id, error)
     })?;
     if let Some(pipes) = pipes {

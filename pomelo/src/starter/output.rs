@@ -109,7 +109,7 @@ impl OnStream for Reading {
     fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
         let output = &self.app.inner().output.0;
         let call = || output.call(|handler| handler.on_output(&self.from, data));
-        self.environment().make_callback(&self.context, call);
+        self.environment().make_callback(self.context, call);
     }
 
     fn on_end(&mut self, stream: &StreamWrap) {
