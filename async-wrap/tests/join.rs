@@ -75,7 +75,7 @@ fn abort_drops_the_future_at_once_and_the_handle_says_so() {
         let _guard = guard;
         pending::<()>().await;
     });
-    env.make_callback(&AsyncContext::NONE, || {});
+    env.make_callback(AsyncContext::NONE, || {});
     assert_eq!(log.take(), [""; 0]);
     task.abort();
     assert_eq!(log.take(), ["dropped"]);
@@ -141,7 +141,7 @@ fn a_waker_that_outlives_its_task_wakes_no_other() {
         count.set(count.get() + 1);
         Poll::<()>::Pending
     }));
-    env.make_callback(&AsyncContext::NONE, || kept.take().expect("it was polled").wake());
+    env.make_callback(AsyncContext::NONE, || kept.take().expect("it was polled").wake());
     assert_eq!(polls.get(), 1, "its first poll");
     other.abort();
     run_to_the_end(&event_loop, &env);
@@ -156,7 +156,7 @@ fn tasks_that_are_dropped_with_the_environment_end_as_aborted() {
         let _guard = guard;
         pending::<()>().await;
     });
-    env.make_callback(&AsyncContext::NONE, || {});
+    env.make_callback(AsyncContext::NONE, || {});
     env.close();
     assert_eq!(event_loop.run(uv_core::RunMode::Default), Ok(false));
     assert_eq!(log.take(), ["dropped"]);
@@ -284,12 +284,12 @@ fn hooks_are_told_once_when_a_task_has_ended_been_aborted_or_has_panicked() {
     };
     note(&env, &mut expected);
     env.spawn_local(ready(()));
-    env.make_callback(&AsyncContext::NONE, || {});
+    env.make_callback(AsyncContext::NONE, || {});
     note(&env, &mut expected);
     env.spawn_local(pending::<()>()).abort();
     note(&env, &mut expected);
     let _held: JoinHandle<()> = env.spawn_local(async { panic!("on purpose") });
-    env.make_callback(&AsyncContext::NONE, || {});
+    env.make_callback(AsyncContext::NONE, || {});
     run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), expected);
 }
