@@ -47,7 +47,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// The value or the error, once it is there.
-    pub(crate) fn take_outcome(&mut self) -> Option<Result<T, JoinError>> {
+    pub(crate) fn take_outcome(&self) -> Option<Result<T, JoinError>> {
         self.join.outcome.take()
     }
 
