@@ -67,7 +67,7 @@ impl Environment {
     /// Passes on a panic of the future or of a callback.
     pub fn block_on<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Result<T> {
         let stopping = self.clone();
-        let mut task = self.spawn_local(async move {
+        let task = self.spawn_local(async move {
             let value = future.await;
             stopping.loop_handle().stop();
             value

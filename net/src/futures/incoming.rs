@@ -49,7 +49,7 @@ struct Accepted {
 }
 
 impl Incoming {
-    /// Listens, with [`ServerOptions`] whose sockets allow half-open connections, so that this side ends when its program says so.
+    /// Listens, with [`ServerOptions`] whose sockets allow half-open connections, so that this side ends when its program ends it.
     ///
     /// # Errors
     /// As for [`Server::listen`].
