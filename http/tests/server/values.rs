@@ -113,9 +113,8 @@ fn requests_begin_with_what_the_server_had_when_it_began_to_listen() {
         let name = reading.with(|name| name.cloned().unwrap_or_default());
         response.end(name.as_bytes()).expect("to end");
     };
-    let server = name.clone();
     // Listens within.
-    server.run("server".to_owned(), || {
+    name.run("server".to_owned(), || {
         site.run(respond, |address| {
             let mut client = Client::connect(address);
             assert_eq!(client.ask("/").text(), "server");

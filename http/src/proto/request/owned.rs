@@ -32,7 +32,7 @@ pub struct OwnedHead {
 }
 
 impl OwnedHead {
-    /// Copies a head in place of the one that is kept. Allocates only if that was shorter.
+    /// Copies a head in place of the head that is kept. Allocates only if the kept head was shorter.
     pub fn copy(&mut self, head: &RequestHead<'_>) {
         let RequestHead { method, target, form, version, fields, framing, keep_alive, expect, upgrade } =
             *head;
