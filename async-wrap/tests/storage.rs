@@ -189,7 +189,7 @@ fn a_value_follows_a_task_and_each_of_its_polls() {
 fn what_a_task_enters_stays_behind_its_await() {
     let (event_loop, env) = new_loop();
     let storage = Storage::<u32>::new(&env);
-    let (s, sleeper) = (storage.clone(), env.clone());
+    let (s, sleeper) = (storage, env.clone());
     let task = env.spawn_local(async move {
         s.enter_with(1);
         sleeper.sleep(Duration::from_millis(1)).await;
@@ -209,7 +209,7 @@ fn what_a_task_enters_stays_behind_its_await() {
 fn a_future_in_a_scope_has_its_value_in_each_poll_and_the_task_around_it_has_not() {
     let (event_loop, env) = new_loop();
     let storage = Storage::<u32>::new(&env);
-    let (s, sleeper) = (storage.clone(), env.clone());
+    let (s, sleeper) = (storage, env.clone());
     let task = env.spawn_local(async move {
         let (inner, sleep) = (s.clone(), sleeper.sleep(Duration::from_millis(1)));
         let within = s.scope(1, async move {
@@ -344,7 +344,7 @@ fn a_snapshot_and_a_bound_closure_bring_values_to_where_they_are_not() {
     });
     // From the completion of work below this layer, which has no context.
     let (log, seen) = (Log::default(), Log::default());
-    let (note, one) = (log.clone(), one.clone());
+    let note = log.clone();
     event_loop.queue_work(
         || (),
         move |_| {

@@ -87,10 +87,10 @@ impl<R: Future<Output = Result<(), Failure>>> Future for Handling<R> {
 #[cold]
 fn fail(response: &Response, failure: &(dyn std::error::Error + 'static)) {
     match failure.downcast_ref() {
-        // The client has gone, or was answered.
+        // The client has disconnected, or was answered.
         Some(Error::Closed) => {}
         Some(Error::BodyTooLong(_)) if !response.is_head_sent() => {
-            // Fails only if the client has gone.
+            // Fails only if the client has disconnected.
             let _ = response.set_status(413).and_then(|response| response.end(b""));
         }
         _ => log::error!(target: "http", "the handler of a request has failed: {failure}"),

@@ -13,7 +13,7 @@ use std::fmt;
 /// let (mut decoder, mut table, mut kept) = (Decoder::new(), FieldTable::new(), OwnedHead::default());
 /// let mut input: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 /// if let Ok(Event::Head(head)) = decoder.decode(&mut input, &mut table, &Limits::default()) {
-///     kept.copy(head);
+///     kept.copy(&head);
 /// }
 /// assert_eq!((kept.head().path(), kept.head().authority()), ("/a", "h"));
 /// ```
@@ -88,7 +88,7 @@ impl Default for OwnedHead {
 impl From<&RequestHead<'_>> for OwnedHead {
     fn from(head: &RequestHead<'_>) -> Self {
         let mut kept = Self::default();
-        kept.copy(head);
+        kept.copy(&head);
         kept
     }
 }
