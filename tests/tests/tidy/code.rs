@@ -134,6 +134,10 @@ fn no_test_sleeps() -> Outcome {
     let is_test = |source: &&Source| source.is_test();
     for source in SOURCES.iter().filter(is_test).filter(|source| !is_allowed(source)) {
         for line in source.lines_with("sleep") {
+            // A task that waits for the loop's clock holds no thread.
+            if source.text.lines().nth(line - 1).is_some_and(|text| text.contains(".sleep(")) {
+                continue;
+            }
             breaches.add(&source.path, line, "a sleep");
         }
     }

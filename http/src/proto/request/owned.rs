@@ -88,7 +88,7 @@ impl Default for OwnedHead {
 impl From<&RequestHead<'_>> for OwnedHead {
     fn from(head: &RequestHead<'_>) -> Self {
         let mut kept = Self::default();
-        kept.copy(&head);
+        kept.copy(head);
         kept
     }
 }
