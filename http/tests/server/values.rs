@@ -16,7 +16,7 @@ struct Naming {
 
 impl Naming {
     fn note(&self, what: &str) {
-        self.name.with(|name| self.log.note(format!("{}:{what}", name.map_or("nobody", String::as_str))));
+        self.name.with(|name| self.log.note(format!("{}:{what}", name.map_or("none", String::as_str))));
     }
 }
 
@@ -70,7 +70,7 @@ fn each_request_has_a_value_of_its_own_in_all_of_its_callbacks() {
         }
     });
     let all = log.all();
-    assert_eq!(all.iter().filter(|line| *line == "nobody:request").count(), 6, "{all:?}");
+    assert_eq!(all.iter().filter(|line| *line == "none:request").count(), 6, "{all:?}");
     for who in ["one", "other"] {
         for round in 0..3 {
             for what in ["data", "end", "finish"] {
