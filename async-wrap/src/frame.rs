@@ -65,7 +65,7 @@ impl Frame {
         self.0.as_ref()?.entries.iter().find(|entry| entry.storage == storage)
     }
 
-    /// This frame with an entry in place of the one that the storage has.
+    /// This frame with an entry in place of the entry of its storage.
     pub(crate) fn with(&self, new: Entry) -> Self {
         let mut entries = self.others(new.storage);
         entries.push(new);

@@ -75,7 +75,7 @@ impl EnvironmentInner {
     fn end_watched(&self, id: AsyncId, outer: Frame) {
         let Self { hooks, frames, .. } = self;
         if frames.has_storages() {
-            // The last resource with a value may be the one that ends here.
+            // The resource that ends here may be the last with a value.
             drop(frames.replace(outer));
         }
         if hooks.is_told() {

@@ -97,7 +97,7 @@ impl TaskWaker {
         self.queued.store(false, Ordering::SeqCst);
     }
 
-    /// The waker of another task whose first poll is queued, in place of one that nothing else holds any more.
+    /// The waker of another task whose first poll is queued, in place of a waker with no other holder.
     pub(crate) fn renew(&mut self, task: TaskKey) {
         self.task = task;
         *self.queued.get_mut() = true;
