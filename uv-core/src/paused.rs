@@ -2,7 +2,8 @@
 //! end no event reports: when they retry, and what is logged. libuv retries in every iteration, which keeps a processor
 //! busy, or treats the failure as the stream's end.
 //!
-//! Each stream's pause grows from failure to failure. A trouble is logged when it begins, and again, with the number of
+//! Each stream's pause grows from failure to failure, and ends at a whole multiple of the first pause: many streams that wait
+//! retry together, and do not wake the loop one after the other. A trouble is logged when it begins, and again, with the number of
 //! failures, when it has been over for a while: a trouble that comes and goes is one trouble.
 
 use crate::Errno;
@@ -38,13 +39,19 @@ impl Pause {
     pub(crate) fn after_failure(self, now: Duration) -> Self {
         let goes_on = !self.length.is_zero() && now.saturating_sub(self.until) <= self.length;
         let length = if goes_on { (self.length * 2).min(LONGEST) } else { FIRST };
-        Self { length, until: now.saturating_add(length) }
+        Self { length, until: with_others(now.saturating_add(length)) }
     }
 
     /// Records that the stream retries at `now`, which a late loop makes later than planned.
     pub(crate) fn end(&mut self, now: Duration) {
         self.until = now;
     }
+}
+
+/// The end of a pause, which is not before `end`: the next multiple of the first pause, so that other pauses end then, too.
+fn with_others(end: Duration) -> Duration {
+    let past = (end.as_nanos() % FIRST.as_nanos()) as u64;
+    if past == 0 { end } else { end.saturating_add(FIRST - Duration::from_nanos(past)) }
 }
 
 /// A direction of a handle that pauses.
@@ -197,8 +204,11 @@ impl LoopHandle {
         needs_descriptor: bool,
     ) {
         let paused = &self.inner().paused;
-        paused.waiting.borrow_mut().push(Waiting { handle, call, until: pause.until, needs_descriptor });
-        paused.look_again();
+        let until = pause.until;
+        paused.waiting.borrow_mut().push(Waiting { handle, call, until, needs_descriptor });
+        // Without a look at all others: when memory is lacking, all streams pause.
+        paused.due.set(Some(paused.due.get().map_or(until, |due| due.min(until))));
+        paused.needs_descriptor.set(paused.needs_descriptor.get() || needs_descriptor);
     }
 
     /// Gives the streams whose pause is over a turn in this poll phase, and logs the troubles that are over.
@@ -315,5 +325,13 @@ mod tests {
         pause.end(now);
         assert_eq!(pause.after_failure(now + ms(500)).length, ms(500));
         assert_eq!(pause.after_failure(now + ms(501)).length, FIRST);
+    }
+
+    #[test]
+    fn pauses_end_together() {
+        let us = Duration::from_micros;
+        let ends =
+            [0, 1, 5_000, 10_000, 10_001, 20_000].map(|now| Pause::default().after_failure(us(now)).until);
+        assert_eq!(ends, [10_000, 20_000, 20_000, 20_000, 30_000, 30_000].map(us));
     }
 }

@@ -284,6 +284,31 @@ fn what_is_written_while_the_kernel_has_no_memory_is_kept_and_sent_later() {
     });
 }
 
+#[test]
+fn streams_that_wait_for_memory_are_tried_again_together() {
+    let name = "streams_that_wait_for_memory_are_tried_again_together";
+    with_failures(name, |failing| {
+        let (event_loop, log) = (test_loop(), Log::new());
+        let streams: Vec<_> = (0..100).map(|_| stream(&event_loop, &log)).collect();
+        failing.fail_always("send", ENOBUFS);
+        for (stream, _) in &streams {
+            stream.write("hello").expect("write");
+            // Each fails at a time of its own.
+            turns_within(&event_loop, Duration::from_millis(1));
+        }
+        let turns = turns_within(&event_loop, LONG);
+        let tried = failing.stop();
+        assert!(turns < 50 && tried >= 300, "{turns} turns, {tried} attempts");
+        event_loop.until(|| log.count("stream write ok") == streams.len());
+        for (_, mut peer) in streams {
+            let mut got = [0; 5];
+            peer.read_exact(&mut got).expect("read");
+            assert_eq!(&got, b"hello");
+        }
+        event_loop.close_and_finish();
+    });
+}
+
 fn errno_of<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     errno(result).name()
 }

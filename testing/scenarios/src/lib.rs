@@ -32,6 +32,8 @@ pub struct Scenario {
 pub const REGRESSIONS: &[(&str, u64, &str)] = &[
     ("cluster/deaths", 1695, "a worker to which a signal was refused (EPERM) counted as dead"),
     ("cluster/hand-off", 6, "a worker that could not be started shared its id with the next one"),
+    ("cluster/hand-off", 79035, "streams that waited for memory woke their loop one after the other"),
+    ("cluster/primary-lost", 79035, "streams that waited for memory woke their loop one after the other"),
     ("http/conversations", 144, "a drain that was asked for out of turn did not come"),
     ("pomelo/console", 7, "two restarts at once started two processes"),
     (

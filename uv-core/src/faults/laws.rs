@@ -63,14 +63,14 @@ pub(super) struct Laws {
 struct Turns {
     /// Since the begin of this second.
     recent: (u64, Duration),
-    /// Since something was called, sent, received or accepted.
+    /// Since something was called, sent, received or accepted, in this second.
     idle: u64,
     /// Requests that have ended and are not told yet.
     untold: u64,
 }
 
-/// Turns in which nothing happens that a loop may take one after the other: events that are of no use come one by one, but
-/// no loop needs this many.
+/// Turns in which nothing happens that a loop may take one after the other in a second: events that are of no use come one by
+/// one, and what the system refuses for a while is tried again a hundred times a second, but no loop needs this many.
 const IDLE_TURNS: u64 = 200;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,6 +112,7 @@ impl Laws {
         let (count, since) = &mut turns.recent;
         if now.saturating_sub(*since) >= Duration::from_secs(1) {
             (*count, *since) = (0, now);
+            turns.idle = 0;
         }
         *count += 1;
         turns.idle += 1;
