@@ -12,9 +12,11 @@
 
 #![forbid(unsafe_code)]
 
+mod awaited;
 mod destroyed;
 mod driver;
 mod environment;
+pub mod file;
 mod frame;
 mod hooks;
 mod ids;
@@ -26,6 +28,7 @@ mod provider;
 mod resource;
 mod scope;
 mod scoped;
+mod signal;
 mod sleep;
 pub mod storage;
 mod stream;
@@ -35,6 +38,7 @@ mod timers;
 mod udp;
 pub mod upcall;
 mod wakers;
+mod work;
 
 pub use environment::{Environment, OwnedEnvironment};
 pub use hooks::Hook;

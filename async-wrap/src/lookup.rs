@@ -1,8 +1,10 @@
 //! Look-ups as resources: each ends in its own context. Mirrors `GetAddrInfoReqWrap` and `GetNameInfoReqWrap`, Node's
 //! `src/cares_wrap.cc`.
 
+use crate::awaited::Slot;
 use crate::{AsyncId, AsyncResource, Environment, Provider};
 use std::fmt;
+use std::rc::Rc;
 use uv_core::Result;
 use uv_core::names::{AddrInfo, AddrQuery, Lookup, NameInfo, NameQuery};
 
@@ -53,6 +55,49 @@ impl Environment {
         let id = request.async_id();
         let lookup = self.loop_handle().getnameinfo(query, request.completed_by(after));
         AsyncLookup { lookup, id }
+    }
+
+    /// Looks up addresses and awaits them (`dns.promises.lookup`): see [`getaddrinfo`](Self::getaddrinfo). It begins at the first
+    /// poll. Dropping the future cancels the look-up, also while it runs.
+    ///
+    /// ```
+    /// use async_wrap::Environment;
+    ///
+    /// let env = Environment::with_new_loop()?;
+    /// let found = env.block_on(env.lookup("localhost"))?;
+    /// println!("{:?}", found.map(|found| found.addresses));
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`AddrQuery::check`]; any error of the look-up.
+    pub fn lookup<Q: Into<AddrQuery>>(&self, query: Q) -> impl Future<Output = Result<AddrInfo>> + use<Q> {
+        let (env, query) = (self.clone(), query.into());
+        async move {
+            let slot = Rc::new(Slot::default());
+            let told = Rc::clone(&slot);
+            let lookup = env.getaddrinfo(query, move |found| told.put(found))?;
+            // Refused once it has ended.
+            slot.value_or(|| drop(lookup.cancel())).await
+        }
+    }
+
+    /// Looks up the names of an address and its port, and awaits them (`dns.promises.lookupService`), otherwise like
+    /// [`lookup`](Self::lookup).
+    ///
+    /// # Errors
+    /// Any error of the look-up.
+    pub fn lookup_service<Q: Into<NameQuery>>(
+        &self,
+        query: Q,
+    ) -> impl Future<Output = Result<NameInfo>> + use<Q> {
+        let (env, query) = (self.clone(), query.into());
+        async move {
+            let slot = Rc::new(Slot::default());
+            let told = Rc::clone(&slot);
+            let lookup = env.getnameinfo(query, move |found| told.put(found));
+            slot.value_or(|| drop(lookup.cancel())).await
+        }
     }
 }
 

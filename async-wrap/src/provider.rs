@@ -11,6 +11,7 @@ pub enum Provider {
     #[default]
     None,
     FsReqCallback,
+    FsReqPromise,
     GetAddrInfoReqWrap,
     GetNameInfoReqWrap,
     HttpClientRequest,
@@ -46,6 +47,7 @@ impl Provider {
         match self {
             Self::None => "NONE",
             Self::FsReqCallback => "FSREQCALLBACK",
+            Self::FsReqPromise => "FSREQPROMISE",
             Self::GetAddrInfoReqWrap => "GETADDRINFOREQWRAP",
             Self::GetNameInfoReqWrap => "GETNAMEINFOREQWRAP",
             Self::HttpClientRequest => "HTTPCLIENTREQUEST",

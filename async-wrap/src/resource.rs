@@ -57,6 +57,11 @@ impl AsyncResource {
         drop(self);
     }
 
+    /// Calls `callback`, which the loop has called, in a callback scope in the resource's context.
+    pub(crate) fn make_callback<R>(&self, callback: impl FnOnce() -> R) -> R {
+        self.env.make_callback(self.context, callback)
+    }
+
     /// The completion of a request of the loop, which runs in a callback scope in this resource's context, and destroys it. If
     /// it is dropped instead, it destroys the resource too.
     pub(crate) fn completed_by<T>(self, after: impl FnOnce(T) + 'static) -> impl FnOnce(T) + 'static {

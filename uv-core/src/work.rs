@@ -114,11 +114,12 @@ impl Work {
         if self.0.fail(Errno::ECANCELED) { Ok(()) } else { Err(Error::new("cancel", Errno::EBUSY)) }
     }
 
-    /// Cancels the work, also while it runs: its result is dropped then.
+    /// Cancels the work, also while it runs: it goes on in its thread, where its result is dropped. The loop calls its `after` with
+    /// `ECANCELED` later, without waiting for the thread. libuv has no counterpart.
     ///
     /// # Errors
-    /// `EBUSY` if the work has ended or is cancelled.
-    pub(crate) fn abandon(&self) -> Result<()> {
+    /// `EBUSY` if the work has ended or is cancelled; nothing changes then.
+    pub fn abandon(&self) -> Result<()> {
         if self.0.abandon(Errno::ECANCELED) { Ok(()) } else { Err(Error::new("cancel", Errno::EBUSY)) }
     }
 
