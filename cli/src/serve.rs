@@ -5,11 +5,12 @@ use crate::limit::{self, Limit};
 use crate::say;
 use crate::signals::{self, SIGINT, SIGTERM};
 use crate::trace::live;
-use app::{App, Files, Site};
+use app::{App, Site};
 use async_wrap::layer::Printable;
 use async_wrap::{Environment, Timeout};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
 use cluster::{Backoff, Primary, Settings, Worker, WorkerHandle};
+use http::files::Files;
 use http::upcall::RequestHandler;
 use http::{Request, Response, Server, ServerOptions};
 use net::{Address, ListenOptions, ListenPhase};
@@ -78,7 +79,7 @@ fn app(options: &ServeOptions) -> App {
 /// The files of `--root`.
 fn files(env: &Environment, options: &ServeOptions) -> Result<Option<Files>> {
     let root = options.root.as_deref();
-    Ok(root.map(|root| Files::open(env.loop_handle(), root)).transpose()?)
+    Ok(root.map(|root| Files::open(env, root)).transpose()?)
 }
 
 /// The folder of `--root`, for the line that says where.

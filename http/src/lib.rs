@@ -19,6 +19,7 @@ mod connection;
 #[doc = include_str!("../docs/differences.md")]
 pub mod differences {}
 mod error;
+pub mod files;
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
 pub mod proto;

@@ -218,12 +218,11 @@ fn told_hello(address: SocketAddr, _: &Running) -> Outcome {
     Ok(())
 }
 
-fn sent_a_file(address: SocketAddr, running: &Running) -> Outcome {
+fn sent_a_file(address: SocketAddr, _: &Running) -> Outcome {
     let answer = get(address, "/Cargo.toml")?;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\n["), "{answer}");
     let answer = get(address, "/../Cargo.toml")?;
     assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
-    assert!(running.line().is_some_and(|line| line.contains("EXDEV")));
     Ok(())
 }
 

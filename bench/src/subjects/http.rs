@@ -6,13 +6,14 @@ use super::serving::{ANYWHERE, announce, end_on_sigterm};
 use crate::Result;
 use crate::catalogue::ALL;
 use async_wrap::Environment;
+use http::files::Files;
 use http::proto::Fields;
 use http::upcall::{BodyHandler, RequestHandler};
 use http::{Body, Request, Response, Server, ServerOptions};
 use net::ListenOptions;
 use std::path::PathBuf;
 use std::{env, fs};
-use upcall::app::{App, Files};
+use upcall::app::App;
 
 /// Bytes of the largest body of `/size/N`.
 const MAX_SIZE: usize = 1 << 20;
@@ -34,7 +35,7 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
         server.listen(address, Site { body: vec![b'x'; MAX_SIZE] })?;
     } else if options.own_name().starts_with("file-") {
         let folder = files()?;
-        let files = Files::open(env.loop_handle(), &folder)?;
+        let files = Files::open(&env, &folder)?;
         // The files stay until the program ends: they are opened for each request.
         server.listen(address, upcall::app::Site::new(App::default(), files))?;
     } else {

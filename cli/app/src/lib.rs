@@ -5,10 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-mod files;
-
-pub use files::Files;
-
+use http::files::Files;
 use http::proto::{Fields, Framing, Repeated, RequestHead};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{Body, Request, Response, Result};
@@ -85,11 +82,7 @@ impl RequestHandler for Site {
         if is_route(request.path()) {
             return self.app.on_request(request, response);
         }
-        let serve = |request: &Request<'_>, response| self.files.serve(request, response);
-        // As for the application.
-        if let Err(error) = with_method(request, response, &["GET", "HEAD"], serve) {
-            log::debug!("{} {}: {error}", request.method, request.target);
-        }
+        self.files.on_request(request, response);
     }
 }
 

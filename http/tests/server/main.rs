@@ -11,6 +11,7 @@ mod errors;
 mod events;
 mod fields;
 mod files;
+mod folder;
 mod gone;
 pub(crate) mod harness;
 mod held;

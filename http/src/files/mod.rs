@@ -1,20 +1,34 @@
-//! Static files: what `serve --root` answers with. Mirrors `serve-static`, with which most of Node's applications do this.
+//! Static files. Mirrors `serve-static`, with which most of Node's applications do this.
 //!
 //! A file is opened beneath the root whatever the path is, in the thread pool unless the kernel has all of the path in memory,
 //! and sent by the kernel. What is decided about
 //! it (its length, its version, the part that is sent) is decided for the open file, so that it fits together also while files
 //! are replaced.
+//!
+//! ```
+//! use http::async_wrap::Environment;
+//! use http::files::Files;
+//! use http::net::ListenOptions;
+//! use http::{Server, ServerOptions};
+//!
+//! let env = Environment::with_new_loop()?;
+//! let server = Server::new(&env, ServerOptions::default())?;
+//! server.listen(ListenOptions::port(0), Files::open(&env, ".")?)?;
+//! # server.close()?;
+//! env.run_to_end()?;
+//! # Ok::<(), http::Error>(())
+//! ```
 
 mod target;
 mod types;
 mod version;
 
-use crate::send_text;
-use http::async_wrap::Provider;
-use http::proto::{Conditions, Selected, Validators};
-use http::uv_core::file::File;
-use http::uv_core::{self, Errno, LoopHandle};
-use http::{Request, Response, Result};
+use crate::proto::{Conditions, RequestHead, Selected, Validators};
+use crate::upcall::RequestHandler;
+use crate::uv_core::file::File;
+use crate::uv_core::{self, Errno};
+use crate::{Request, Response, Result};
+use async_wrap::{Environment, Provider};
 use httpdate::fmt_http_date;
 use std::path::Path;
 use std::rc::Rc;
@@ -25,7 +39,10 @@ use version::Version;
 /// What a folder is answered with.
 const INDEX: &str = "index.html";
 
-/// The files beneath a folder. Clones share it.
+/// The files beneath a folder, as a handler of requests, or for some of them: [`serve`](Self::serve). Clones share the folder.
+///
+/// It answers `GET` and `HEAD`: types by extension, ranges and conditional requests, `index.html` for a folder. It lists no
+/// folder, and serves no name that begins with a dot, but `.well-known`, and nothing outside of the folder.
 #[derive(Clone, Debug)]
 pub struct Files(File);
 
@@ -41,19 +58,24 @@ impl Files {
     /// Opens the folder, once: where a link to it leads later does not matter.
     ///
     /// # Errors
-    /// Why it cannot be opened; `ENOTDIR` if it is not a folder.
-    pub fn open(event_loop: &LoopHandle, root: &Path) -> uv_core::Result<Self> {
+    /// `Net` with why it cannot be opened; `ENOTDIR` if it is not a folder.
+    pub fn open(env: &Environment, root: impl AsRef<Path>) -> Result<Self> {
+        let root = root.as_ref();
         let failed = |errno| uv_core::Error::new("open", errno).on(root.display());
         let folder = std::fs::File::open(root).map_err(|error| failed(error.into()))?;
-        let folder = File::from_std(event_loop, folder, root)?;
-        if folder.metadata().is_dir() { Ok(Self(folder)) } else { Err(failed(Errno::ENOTDIR)) }
+        let folder = File::from_std(env.loop_handle(), folder, root)?;
+        if folder.metadata().is_dir() { Ok(Self(folder)) } else { Err(failed(Errno::ENOTDIR).into()) }
     }
 
-    /// Answers a `GET` or `HEAD`.
+    /// Responds with the file that the path names, now or when it is open, or with the status that tells why not.
     ///
     /// # Errors
-    /// The connection is closed.
-    pub fn serve(&self, request: &Request<'_>, response: Response) -> Result<()> {
+    /// As for [`Response::end`]: the connection is closed, say.
+    pub fn serve(&self, request: &RequestHead<'_>, response: Response) -> Result<()> {
+        if !matches!(request.method, "GET" | "HEAD") {
+            response.set_header("Allow", "GET, HEAD")?;
+            return send_text(&response, 405, "method not allowed\n");
+        }
         let target = match Target::of(request.path()) {
             Ok(target) => target,
             Err(Refused::Malformed) => return send_text(&response, 400, "malformed path\n"),
@@ -69,6 +91,19 @@ impl Files {
             _ => asked.refuse(404),
         })
     }
+}
+
+impl RequestHandler for Files {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        // Fails only if the connection is closed, which ends the response by itself.
+        if let Err(error) = self.serve(request, response) {
+            log::debug!(target: "http", "{} {}: {error}", request.method, request.target);
+        }
+    }
+}
+
+fn send_text(response: &Response, status: u16, text: &str) -> Result<()> {
+    response.set_status(status)?.set_header("Content-Type", "text/plain")?.end(text.as_bytes())
 }
 
 /// A folder has its index, and its path ends with a slash, so that links in the index lead on from there.
@@ -111,7 +146,7 @@ fn open(
         };
         // Fails only if the connection is closed, which ends the response by itself.
         if let Err(error) = answered {
-            log::debug!("{error}");
+            log::debug!(target: "http", "{error}");
         }
     });
     // Refused only for a path that is not valid, and for a root that is closed.
@@ -150,7 +185,7 @@ impl Asked {
             _ => 500,
         };
         if status >= 500 {
-            log::warn!("{error}");
+            log::warn!(target: "http", "{error}");
         }
         self.refuse(status)
     }
