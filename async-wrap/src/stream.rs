@@ -255,6 +255,15 @@ impl AsyncStream {
         Ok(self.note_rest(self.0.stream.writev(data)?))
     }
 
+    /// Like [`writev`](Self::writev), for a buffer that is shared: the rest of `data` is queued without copying it.
+    ///
+    /// # Errors
+    /// As [`StreamWrap::write_shared`].
+    pub fn write_shared(&self, front: &[u8], data: Bytes, back: &[u8]) -> Result<Written> {
+        let _down = LAYER.down("AsyncStream::write_shared", || self.facts().bytes(data.len()));
+        Ok(self.note_rest(self.0.stream.write_shared(front, data, back)?))
+    }
+
     /// Like [`write`](Self::write), with a part of a file.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::trace::{down, down_with};
 use crate::upcall::ResponseHandler;
 use crate::uv_core::file::FileRange;
 use crate::{Error, Result};
+use bytes::Bytes;
 use net::Socket;
 use std::fmt;
 use std::rc::Rc;
@@ -142,6 +143,16 @@ impl Response {
     pub fn write(&self, data: &[u8]) -> Result<bool> {
         let _down = down_with("Response::write", data);
         self.connection.write_response(self.number, data, false)
+    }
+
+    /// Like [`write`](Self::write), with a buffer that the responses to many clients share: it is not copied, but for what the
+    /// kernel takes, and for a response that waits for those before it.
+    ///
+    /// # Errors
+    /// As for `write`.
+    pub fn write_bytes(&self, data: Bytes) -> Result<bool> {
+        let _down = down_with("Response::write_bytes", &data);
+        self.connection.write_shared(self.number, data)
     }
 
     /// Writes the last of the body and ends the response. If nothing was written before, its length is sent.
@@ -286,6 +297,21 @@ impl Response {
 
     pub(crate) fn needs_drain(&self) -> bool {
         self.with(|exchange| exchange.extra().needs_drain) == Some(true)
+    }
+
+    /// Whether what is written is dropped.
+    pub(crate) fn drops_body(&self) -> bool {
+        let is_dropped = |exchange: &mut Exchange| {
+            exchange.request.is_head || matches!(exchange.head.status(), 204 | 205 | 304)
+        };
+        self.with(is_dropped) == Some(true)
+    }
+
+    /// Breaks the response off if it has begun, behind what is written of it.
+    pub(crate) fn break_off_begun(&self) {
+        if self.phase() == Phase::Body {
+            self.connection.abandon(self.number);
+        }
     }
 
     /// Breaks the connection, with all that is on it.

@@ -139,6 +139,17 @@ impl Socket {
         self.wrote(self.0.stream.writev(data))
     }
 
+    /// Like [`writev`](Self::writev), for a buffer that many sockets share, between two of this one's: the rest of `data` is
+    /// queued without copying it.
+    ///
+    /// # Errors
+    /// As for `write`.
+    pub fn write_shared(&self, front: &[u8], data: Bytes, back: &[u8]) -> Result<bool> {
+        let _down = LAYER.down("Socket::write_shared", || self.facts().bytes(data.len()));
+        self.check_writable()?;
+        self.wrote(self.0.stream.write_shared(front, data, back))
+    }
+
     /// The socket's facts for a trace record.
     pub(crate) fn facts(&self) -> Facts {
         self.0.stream.context().facts()

@@ -252,6 +252,23 @@ impl StreamWrap {
         })
     }
 
+    /// Like [`writev`](Self::writev), for a buffer that is shared: of the rest only `front` and `back` are copied.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    pub fn write_shared(&self, front: &[u8], mut data: Bytes, back: &[u8]) -> Result<Written> {
+        let _down = LAYER.down("StreamWrap::write_shared", || self.facts());
+        let len = front.len() + data.len() + back.len();
+        let now = at_once(self.0.try_writev(&[front, &data, back].map(IoSlice::new)))?;
+        if now < len {
+            let (in_front, in_data) = (now.min(front.len()), now.saturating_sub(front.len()).min(data.len()));
+            let in_back = now - in_front - in_data;
+            let copy = Bytes::copy_from_slice;
+            self.0.writev([copy(&front[in_front..]), data.split_off(in_data), copy(&back[in_back..])])?;
+        }
+        Ok(Written { now, later: len - now })
+    }
+
     /// Writes a part of a file: the kernel takes what fits now, up to 1 MiB, and the rest is queued behind everything written
     /// before: see [`Stream::write_file`]. Mirrors Node's `StreamPipe` from a `FileHandle`.
     ///

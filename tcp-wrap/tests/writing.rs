@@ -86,6 +86,33 @@ fn several_buffers_keep_their_order_wherever_the_kernel_cuts_them() {
     assert_eq!(log.take(), ["write", "shutdown", "end", "close"]);
 }
 
+// What the kernel takes of the three ends in each of them once.
+#[test]
+fn a_shared_buffer_keeps_its_place_wherever_the_kernel_cuts() {
+    for lens in [[0, 3, 0], [5, MUCH, 2], [MUCH, 5, 2], [2, 5, MUCH], [0, 0, MUCH], [MUCH, 0, 0]] {
+        let event_loop = new_loop();
+        let (wrap, mut peer) = pipe_pair(&event_loop);
+        Logger::set(&wrap);
+        let [front, data, back] = lens.map(|len| (0..len).map(|index| index as u8).collect::<Vec<_>>());
+        let mut all = [&front[..], &data, &back].concat();
+        // The second one is queued behind the first, if that has a rest.
+        all.extend_from_slice(&all.clone());
+        for _ in 0..2 {
+            let written = wrap.write_shared(&front, data.clone().into(), &back).expect("connected");
+            assert_eq!(written.now + written.later, all.len() / 2);
+        }
+        wrap.shutdown().expect("connected");
+        let reader = thread::spawn(move || {
+            let mut received = Vec::new();
+            peer.read_to_end(&mut received).expect("the connection lives");
+            received
+        });
+        wrap.read_start().expect("connected");
+        run_to_the_end(&event_loop);
+        assert!(reader.join().expect("the reader does not panic") == all, "{lens:?}");
+    }
+}
+
 #[test]
 fn more_buffers_than_one_system_call_takes_are_written_all_the_same() {
     let event_loop = new_loop();

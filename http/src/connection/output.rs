@@ -10,6 +10,7 @@ use super::state::Closing;
 use crate::proto::{EncodeError, Encoder, RequestFacts, recycle};
 use crate::{Error, Result};
 use async_wrap::AsyncContext;
+use bytes::Bytes;
 use std::io::IoSlice;
 
 /// Collected output that is sent before the turn is over: enough to make a send worth while.
@@ -51,6 +52,31 @@ impl Connection {
         }
     }
 
+    /// Writes some of a response, which waits without a copy if the client is slow.
+    pub(crate) fn write_shared(&self, number: u32, data: Bytes) -> Result<bool> {
+        let shares = self.pipeline.with(number, |exchange, is_oldest| {
+            // What is small leaves with the rest of the turn, unless it would have to wait.
+            let is_copied =
+                self.state.get().in_turn && data.len() < COPIED_BODY && self.socket.buffered() == 0;
+            is_oldest && !is_copied && exchange.phase != Phase::Ended && !data.is_empty()
+        });
+        if shares != Some(true) || self.is_over() {
+            return self.write_response(number, &data, false);
+        }
+        let written = self.pipeline.with(number, |exchange, is_oldest| {
+            let (is_head_due, is_sent) = self.begin_part(exchange, data.len(), false)?;
+            let data = if is_sent { data } else { Bytes::new() };
+            let (len, encoder) = (data.len(), exchange.extra().encoder);
+            let back = encoder.map_or(&[][..], |encoder| encoder.back(len));
+            self.send_front(
+                |out| self.put_front(exchange, is_head_due, len, out),
+                |front| self.socket.write_shared(front, data, back),
+            );
+            Ok(self.ask_for_more(exchange, is_oldest))
+        });
+        written.unwrap_or(Err(Error::Closed))
+    }
+
     /// Whether nothing can be sent any more.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
@@ -77,17 +103,8 @@ impl Connection {
         data: &[u8],
         last: bool,
     ) -> Result<Written> {
-        let is_head_due = match exchange.phase {
-            Phase::Head => {
-                let encoder = self.begin_response(exchange, data.len() as u64, last)?;
-                exchange.extra_mut().encoder = Some(encoder);
-                true
-            }
-            Phase::Body => false,
-            Phase::Ended => return Err(Error::Closed),
-        };
-        let data = if exchange.count_body(data.len())? { data } else { &[] };
-        exchange.phase = if last { Phase::Ended } else { Phase::Body };
+        let (is_head_due, is_sent) = self.begin_part(exchange, data.len(), last)?;
+        let data = if is_sent { data } else { &[] };
         if is_oldest && data.len() >= COPIED_BODY {
             self.put_large(exchange, is_head_due, data, last);
         } else {
@@ -113,6 +130,22 @@ impl Connection {
         Ok(if is_short { Written::Short } else { Written::MoreIsWelcome })
     }
 
+    /// Counts a part of the body that is to be written. Returns whether the head is due before it, and whether it is to be sent.
+    fn begin_part(&self, exchange: &mut Exchange, len: usize, last: bool) -> Result<(bool, bool)> {
+        let is_head_due = match exchange.phase {
+            Phase::Head => {
+                let encoder = self.begin_response(exchange, len as u64, last)?;
+                exchange.extra_mut().encoder = Some(encoder);
+                true
+            }
+            Phase::Body => false,
+            Phase::Ended => return Err(Error::Closed),
+        };
+        let is_sent = exchange.count_body(len)?;
+        exchange.phase = if last { Phase::Ended } else { Phase::Body };
+        Ok((is_head_due, is_sent))
+    }
+
     pub(super) fn put_head(&self, exchange: &Exchange, encoder: &Encoder, out: &mut Vec<u8>) {
         encoder.put_head(&exchange.head, &self.core.heads.at(self.core.now()), out);
     }
@@ -120,12 +153,7 @@ impl Connection {
     /// Sends a part of the body of the oldest exchange from where it is.
     fn put_large(&self, exchange: &Exchange, is_head_due: bool, data: &[u8], last: bool) {
         let Some(encoder) = &exchange.extra().encoder else { return };
-        let front = |out: &mut Vec<u8>| {
-            if is_head_due {
-                self.put_head(exchange, encoder, out);
-            }
-            encoder.put_front(data.len(), out);
-        };
+        let front = |out: &mut Vec<u8>| self.put_front(exchange, is_head_due, data.len(), out);
         let back = |out: &mut Vec<u8>| {
             out.extend_from_slice(encoder.back(data.len()));
             if last {
@@ -133,6 +161,15 @@ impl Connection {
             }
         };
         self.send_large(front, data, back);
+    }
+
+    /// Writes what stands before a part of the body.
+    fn put_front(&self, exchange: &Exchange, is_head_due: bool, len: usize, out: &mut Vec<u8>) {
+        let Some(encoder) = &exchange.extra().encoder else { return };
+        if is_head_due {
+            self.put_head(exchange, encoder, out);
+        }
+        encoder.put_front(len, out);
     }
 
     /// Decides how a response is delimited that begins, or with `last` ends, with so many bytes.
@@ -275,10 +312,15 @@ impl Connection {
 
     /// Sends everything collected and what `write` writes, which a file follows at once.
     pub(super) fn send_before_file(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.send_front(write, |front| self.socket.write_more(front));
+    }
+
+    /// Has everything collected and what `write` writes sent by `send`.
+    fn send_front(&self, write: impl FnOnce(&mut Vec<u8>), send: impl FnOnce(&[u8]) -> net::Result<bool>) {
         let mut out = self.core.output.borrow_mut();
         let start = self.start_of_output(&out);
         write(&mut out);
-        self.note_sent(self.socket.write_more(&out[start..]));
+        self.note_sent(send(&out[start..]));
         recycle(&mut out, start, KEPT_CAPACITY);
     }
 

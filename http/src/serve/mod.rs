@@ -1,10 +1,43 @@
 //! Handlers that are async functions: the future of a request, and what becomes of it.
 //!
+//! [`Server::serve`](crate::Server::serve) calls one with each request, [`Serving`] is the same as a handler for
+//! [`Server::listen`](crate::Server::listen), and [`Serving::with_upgrades`] takes WebSockets and tunnels. An [`OwnedRequest`] may be
+//! kept; its body is awaited as pieces or whole, as a `Stream` or as an `AsyncRead`. A [`Response`] is written as from any other
+//! handler; [`Response::drained`] and [`Response::closed`] wait for it, and [`Response::send`] takes its body from a stream.
+//!
 //! A request is a task of its own. It begins at once, as the call of an async function does in Node: a handler that awaits
 //! nothing has responded when [`RequestHandler::on_request`] returns.
 
+//!
+//! # Server-sent events
+//!
+//! They need no more than an interval and a write. The handler is dropped at its `.await` when the client leaves.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::Response;
+//! use http::serve::{Failure, OwnedRequest};
+//! use std::time::Duration;
+//!
+//! async fn events(_: OwnedRequest, response: Response) -> Result<(), Failure> {
+//!     response.set_header("Content-Type", "text/event-stream")?.set_header("Cache-Control", "no-store")?;
+//!     response.flush_headers()?;
+//!     let mut every_second = response.socket().environment().interval(Duration::from_secs(1));
+//!     for number in 1.. {
+//!         every_second.tick().await;
+//!         // What many clients get is made once, and shared by `write_bytes`.
+//!         if !response.write_bytes(Bytes::from(format!("id: {number}\ndata: tick\n\n")))? {
+//!             response.drained().await?;
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
+
 mod body;
 mod request;
+mod stream;
+mod upgrade;
 mod waiting;
 
 use crate::upcall::RequestHandler;
@@ -18,6 +51,7 @@ use std::task::{Context, Poll};
 pub use body::BodyReader;
 pub use request::OwnedRequest;
 pub(crate) use request::SpareHeads;
+pub use upgrade::{Upgrade, Upgrading};
 pub(crate) use waiting::{Notifier, Waiting};
 
 /// Why a handler has failed: an error of any kind, which is logged. The client gets 413 for [`Error::BodyTooLong`], else 500;
@@ -73,15 +107,24 @@ impl<R: Future<Output = Result<(), Failure>>> Future for Handling<R> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        // After a panic the future is only dropped.
-        match catch_unwind(AssertUnwindSafe(|| this.future.poll(context))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok(()))) => {}
-            Ok(Poll::Ready(Err(failure))) => fail(this.response, &*failure),
-            Err(_) => log::error!(target: "http", "the handler of a request has panicked"),
-        }
-        Poll::Ready(())
+        poll_caught(this.future, context).map(|result| {
+            if let Err(Some(failure)) = result {
+                fail(this.response, &*failure);
+            }
+        })
     }
+}
+
+/// Polls the future of a handler. `Err(None)` is a panic, after which it may only be dropped.
+fn poll_caught<R: Future<Output = Result<(), Failure>>>(
+    future: Pin<&mut R>,
+    context: &mut Context<'_>,
+) -> Poll<Result<(), Option<Failure>>> {
+    let Ok(polled) = catch_unwind(AssertUnwindSafe(|| future.poll(context))) else {
+        log::error!(target: "http", "a handler has panicked");
+        return Poll::Ready(Err(None));
+    };
+    polled.map(|result| result.map_err(Some))
 }
 
 #[cold]

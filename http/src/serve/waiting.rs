@@ -19,7 +19,19 @@ impl Waiting {
         self.wakers.take().into_iter().for_each(Waker::wake);
     }
 
-    fn wait(&self, context: &Context<'_>) {
+    /// Whether the response takes more.
+    pub(super) fn poll_room(&self, response: &Response, context: &Context<'_>) -> Poll<Result<()>> {
+        if self.is_over.get() || response.is_lost() {
+            return Poll::Ready(Err(Error::Closed));
+        }
+        if !response.needs_drain() {
+            return Poll::Ready(Ok(()));
+        }
+        self.wait(context);
+        Poll::Pending
+    }
+
+    pub(super) fn wait(&self, context: &Context<'_>) {
         let mut wakers = self.wakers.borrow_mut();
         if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
             wakers.push(context.waker().clone());
@@ -74,17 +86,7 @@ impl Response {
     /// `Closed` if the response is over: it has ended, or its connection is lost.
     pub async fn drained(&self) -> Result<()> {
         let Some(waiting) = self.waiting() else { return Err(Error::Closed) };
-        poll_fn(|context| {
-            if waiting.is_over.get() || self.is_lost() {
-                return Poll::Ready(Err(Error::Closed));
-            }
-            if !self.needs_drain() {
-                return Poll::Ready(Ok(()));
-            }
-            waiting.wait(context);
-            Poll::Pending
-        })
-        .await
+        poll_fn(|context| waiting.poll_room(self, context)).await
     }
 
     /// Waits until the response is over: all of it is with the kernel, or its connection is lost. Sets a handler of its own, in

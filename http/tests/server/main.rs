@@ -25,6 +25,8 @@ mod robust;
 #[path = "../../../tests/shared/seeds.rs"]
 pub(crate) mod seeds;
 mod serve;
+mod serve_stream;
+mod serve_upgrade;
 mod timeouts;
 mod upgrade;
 mod values;

@@ -4,6 +4,7 @@ use super::{ReadHalf, WriteHalf};
 use crate::upcall::SocketHandler;
 use crate::{ConnectOptions, Error, ErrorCode, Pulled, Result, Socket};
 use async_wrap::Environment;
+use async_wrap::layer::ColdCell;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -56,6 +57,8 @@ pub struct AsyncSocket(pub(super) Rc<Shared>);
 pub(super) struct Shared {
     pub(super) socket: Socket,
     wakes: Rc<Wakes>,
+    /// What is read before the socket is.
+    unread: ColdCell<Vec<u8>>,
 }
 
 /// What waits for the socket's events, and what those have told.
@@ -113,7 +116,16 @@ impl AsyncSocket {
         // Nothing waits for input yet.
         socket.pause();
         socket.set_pulled(true);
-        Self(Rc::new(Shared { socket, wakes }))
+        Self(Rc::new(Shared { socket, wakes, unread: ColdCell::default() }))
+    }
+
+    /// Puts bytes back that were read too many: the next reads get them first (`readable.unshift`).
+    pub fn unshift(&mut self, data: &[u8]) {
+        let mut all = data.to_vec();
+        all.extend(self.0.unread.take().into_iter().flat_map(|unread| *unread));
+        if !all.is_empty() {
+            self.0.unread.put(Box::new(all));
+        }
     }
 
     /// The socket beneath: for addresses, options and counters.
@@ -190,6 +202,9 @@ const READ_TO_END: usize = 16 * 1024;
 
 impl Shared {
     pub(super) fn poll_read(&self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        if let Some(count) = self.read_unread(buffer) {
+            return Poll::Ready(Ok(count));
+        }
         if buffer.is_empty() || self.wakes.has_ended.get() {
             return Poll::Ready(Ok(0));
         }
@@ -210,6 +225,18 @@ impl Shared {
             }
             Err(error) => Poll::Ready(Err(error)),
         }
+    }
+
+    /// Reads of what was put back, if anything was.
+    fn read_unread(&self, buffer: &mut [u8]) -> Option<usize> {
+        let mut unread = self.unread.take()?;
+        let count = unread.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&unread[..count]);
+        unread.drain(..count);
+        if !unread.is_empty() {
+            self.unread.put(unread);
+        }
+        Some(count)
     }
 
     pub(super) fn poll_write(&self, context: &Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
