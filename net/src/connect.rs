@@ -13,7 +13,7 @@ use crate::uv_core::{BindOptions, Errno};
 use crate::{Error, ErrorCode, LAYER, Result, Socket};
 use async_wrap::layer::Place;
 use async_wrap::layer::trace::Facts;
-use async_wrap::tcp_wrap::StreamWrap;
+use async_wrap::tcp_wrap::{PipeWrap, StreamWrap};
 use async_wrap::{AsyncStream, Environment, Provider};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -273,6 +273,11 @@ impl Socket {
         let provider = if wrap.is_tcp() { Provider::TcpWrap } else { Provider::PipeWrap };
         let stream = AsyncStream::new(env, wrap, provider);
         Ok(Self(Rc::new(SocketInner::new(stream, SocketFlags::NONE, HIGH_WATER_MARK, Weak::new()))))
+    }
+    /// Creates a socket for one end of a connected pipe.
+    pub(crate) fn of_pipe(env: &Environment, pipe: &PipeWrap) -> Self {
+        let stream = AsyncStream::new(env, StreamWrap::clone(pipe), Provider::PipeWrap);
+        Self(Rc::new(SocketInner::new(stream, HALF_OPEN, HIGH_WATER_MARK, Weak::new())))
     }
 }
 

@@ -4,7 +4,8 @@
 //!
 //! The module [`upcall`] has the handlers of servers and sockets, [`udp`] has sockets of datagrams, [`names`] how host names
 //! are looked up, [`admission`] decides which connections a server takes, [`abort`] ends connects and servers, [`source`]
-//! has the trait through which a cluster's workers listen, and [`differences`] the differences from Node.
+//! has the trait through which a cluster's workers listen, and [`differences`] the differences from Node. [`futures`] has sockets
+//! to await, and [`process`] child processes.
 //!
 //! # Tracing
 //!
@@ -27,6 +28,7 @@ mod listen;
 mod listening;
 pub mod names;
 mod options;
+pub mod process;
 mod query;
 mod reading;
 mod send_file;

@@ -139,7 +139,9 @@ impl SpawnOptions {
         self
     }
 
-    pub(super) fn file(&self) -> &OsStr {
+    /// The program, as it was given to [`new`](Self::new).
+    #[must_use]
+    pub fn file(&self) -> &OsStr {
         &self.file
     }
 
