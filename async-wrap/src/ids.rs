@@ -18,6 +18,10 @@ impl AsyncId {
     /// No resource: the id outside of every context.
     pub const NONE: Self = Self(0);
 
+    pub(crate) const fn of(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The number; 0 for [`NONE`](Self::NONE).
     #[must_use]
     pub const fn get(self) -> u64 {

@@ -32,6 +32,7 @@ mod signal;
 mod sleep;
 pub mod storage;
 mod stream;
+mod sync;
 pub mod task;
 mod ticks;
 mod timers;

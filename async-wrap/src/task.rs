@@ -5,12 +5,14 @@
 //! outside of the loop, such as a thread, does not: see [`Environment::keep_alive`].
 
 use crate::join::{Join, Joined};
-use crate::layer::OnUnwind;
+use crate::layer::{OnDrop, OnUnwind, Place};
 use crate::ticks::Microtask;
-use crate::wakers::TaskWaker;
+use crate::wakers::{TaskWaker, Waking};
 use crate::{AsyncContext, AsyncId, Environment, Provider};
 use slab::Slab;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::fmt::Write;
+use std::mem::{replace, take};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,8 +26,8 @@ pub use crate::work::WorkError;
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Wakers kept for further tasks: as many as a busy server has tasks that end in one turn.
-const SPARE_WAKERS: usize = 64;
+/// Wakers kept for further tasks: as many as a busy server has tasks that end in one turn. They take 80 KiB at most.
+const SPARE_WAKERS: usize = 1024;
 
 /// A task: its place in the table, and its id, which no other task has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,28 +39,47 @@ pub(crate) struct TaskKey {
 impl TaskKey {
     /// No task.
     pub(crate) const NONE: Self = Self { index: usize::MAX, id: AsyncId::NONE };
+
+    pub(crate) fn of(index: usize, id: u64) -> Self {
+        Self { index, id: AsyncId::of(id) }
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.index
+    }
+
+    pub(crate) fn id(self) -> AsyncId {
+        self.id
+    }
 }
 
 /// The unfinished tasks of an environment.
 #[derive(Default)]
 pub(crate) struct Tasks {
     table: RefCell<Slab<Task>>,
-    spare_wakers: RefCell<Vec<Arc<TaskWaker>>>,
+    spare_wakers: RefCell<Vec<Waking>>,
+    /// An empty buffer for the inbox.
+    pub(crate) woken: Cell<Vec<TaskKey>>,
 }
 
-struct Task {
+pub(crate) struct Task {
     context: AsyncContext,
+    spawned_at: Place,
     /// `None` while the task is being polled.
     body: Option<Body>,
+    /// What the waker holds.
+    pub(crate) state: Arc<TaskWaker>,
+    /// A poll is queued. Wake-ups until then coalesce.
+    is_queued: bool,
     /// The task was aborted while it was being polled.
     is_aborted: bool,
+    /// The queued poll came while the task was being polled, by a callback beneath.
+    is_missed: bool,
 }
 
 struct Body {
     future: LocalFuture,
     waker: Waker,
-    /// What `waker` holds.
-    state: Arc<TaskWaker>,
 }
 
 impl Tasks {
@@ -68,33 +89,31 @@ impl Tasks {
     }
 
     /// Works on a task, unless it has ended.
-    fn with<R>(&self, key: TaskKey, work: impl FnOnce(&mut Task) -> R) -> Option<R> {
+    pub(crate) fn with<R>(&self, key: TaskKey, work: impl FnOnce(&mut Task) -> R) -> Option<R> {
         let mut table = self.table.borrow_mut();
         let task = table.get_mut(key.index).filter(|task| task.context.async_id() == key.id)?;
         Some(work(task))
     }
 
     fn remove(&self, key: TaskKey) -> Option<Task> {
-        self.with(key, |_| {})?;
-        self.table.borrow_mut().try_remove(key.index)
+        let mut table = self.table.borrow_mut();
+        let is_there = table.get(key.index).is_some_and(|task| task.context.async_id() == key.id);
+        if is_there { table.try_remove(key.index) } else { None }
     }
 
-    fn waker(&self, key: TaskKey, env: &Environment) -> Arc<TaskWaker> {
-        if let Some(mut spare) = self.spare_wakers.borrow_mut().pop()
-            && let Some(waker) = Arc::get_mut(&mut spare)
-        {
-            waker.renew(key);
+    fn waker(&self, key: TaskKey, env: &Environment) -> Waking {
+        if let Some(spare) = self.spare_wakers.borrow_mut().pop() {
+            spare.renew(key);
             return spare;
         }
-        Arc::new(TaskWaker::new(key, env.inner().driver.remote()))
+        Waking::new(key, env.inner().driver.remote())
     }
 
     /// Keeps the waker of a task that has ended, if the task has left it nowhere.
-    fn recycle(&self, waker: Waker, mut state: Arc<TaskWaker>) {
-        drop(waker);
+    fn recycle(&self, waking: Waking) {
         let mut spare = self.spare_wakers.borrow_mut();
-        if spare.len() < SPARE_WAKERS && Arc::get_mut(&mut state).is_some() {
-            spare.push(state);
+        if spare.len() < SPARE_WAKERS && waking.is_unique() {
+            spare.push(waking);
         }
     }
 }
@@ -120,6 +139,7 @@ impl Environment {
     /// env.run(RunMode::Default)?;
     /// # Ok::<(), uv_core::Error>(())
     /// ```
+    #[track_caller]
     pub fn spawn_local<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
         let join = Rc::new(Join::default());
         // If the environment takes no work, this drops the future, which ends the join.
@@ -129,6 +149,7 @@ impl Environment {
 
     /// Like [`spawn_local`](Self::spawn_local), for a future without a value that nothing waits for. It costs one allocation,
     /// and a panic passes out of `run`.
+    #[track_caller]
     pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
         self.spawn(future);
     }
@@ -150,12 +171,14 @@ impl Environment {
     /// env.run_to_end()?;
     /// # Ok::<(), uv_core::Error>(())
     /// ```
+    #[track_caller]
     pub fn start_detached(&self, future: impl Future<Output = ()> + 'static) -> Option<TaskHandle> {
         let key = self.add_task(future)?;
         self.poll_task(key);
         self.inner().tasks.with(key, |_| TaskHandle { env: self.clone(), task: key })
     }
 
+    #[track_caller]
     fn spawn(&self, future: impl Future<Output = ()> + 'static) -> TaskKey {
         let Some(key) = self.add_task(future) else { return TaskKey::NONE };
         self.push_microtask(Microtask::Poll(key));
@@ -163,6 +186,7 @@ impl Environment {
     }
 
     /// Enters a task, as one whose first poll is queued, unless the environment takes no work.
+    #[track_caller]
     fn add_task(&self, future: impl Future<Output = ()> + 'static) -> Option<TaskKey> {
         let inner = self.inner();
         if !inner.takes_work() {
@@ -173,49 +197,116 @@ impl Environment {
         let mut table = inner.tasks.table.borrow_mut();
         let entry = table.vacant_entry();
         let key = TaskKey { index: entry.key(), id: context.async_id() };
-        let state = inner.tasks.waker(key, self);
-        let waker = Waker::from(Arc::clone(&state));
-        entry.insert(Task { context, body: Some(Body { future, waker, state }), is_aborted: false });
+        let Waking { waker, state } = inner.tasks.waker(key, self);
+        entry.insert(Task {
+            context,
+            spawned_at: Place::caller(),
+            body: Some(Body { future, waker }),
+            state,
+            is_queued: true,
+            is_aborted: false,
+            is_missed: false,
+        });
         Some(key)
+    }
+
+    /// The number of tasks that have not ended. Those that are left when nothing keeps the loop alive wait for what never comes:
+    /// see [`why_pending`](Self::why_pending).
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.inner().tasks.table.borrow().len()
+    }
+
+    /// The tasks that have not ended, a line for each, with the place in the sources where each was spawned, in a build with
+    /// debug assertions. For a test that holds that none is left, and for a log: the words are for people and may change.
+    ///
+    /// ```
+    /// use async_wrap::Environment;
+    /// use std::future::pending;
+    ///
+    /// let env = Environment::with_new_loop()?;
+    /// let task = env.spawn_local(pending::<()>());
+    /// env.run_to_end()?;
+    /// assert_eq!(env.tasks(), 1);
+    /// assert!(env.why_pending().starts_with("task 1"), "{}", env.why_pending());
+    /// task.abort();
+    /// assert_eq!(env.why_pending(), "no task is pending");
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn why_pending(&self) -> String {
+        let mut lines = String::new();
+        for (_, task) in &*self.inner().tasks.table.borrow() {
+            let state = if task.is_queued { ", to be polled" } else { "" };
+            let place = task.spawned_at.location().map(|place| format!(", spawned at {place}"));
+            let line = format_args!("task {}{state}{}\n", task.context.async_id(), place.unwrap_or_default());
+            // Writing to a string does not fail.
+            let _ = lines.write_fmt(line);
+        }
+        if lines.is_empty() { "no task is pending".to_owned() } else { lines.trim_end().to_owned() }
+    }
+
+    /// Queues a poll of a task, unless one is queued or the task has ended.
+    pub(crate) fn wake_task(&self, key: TaskKey) {
+        let inner = self.inner();
+        let was_queued = inner.tasks.with(key, |task| replace(&mut task.is_queued, true));
+        if was_queued == Some(false) && inner.takes_work() {
+            self.push_microtask(Microtask::Poll(key));
+        }
     }
 
     pub(crate) fn poll_task(&self, key: TaskKey) {
         let tasks = &self.inner().tasks;
-        let found = tasks.with(key, |task| Some((task.context, task.body.take()?)));
-        // Not found if it was woken again after its end.
+        let found = tasks.with(key, |task| {
+            task.is_missed = task.body.is_none();
+            let body = task.body.take()?;
+            // Before the poll, so that a wake-up during the poll causes another poll.
+            task.is_queued = false;
+            Some((task.context, body))
+        });
+        // Not found if it was aborted.
         let Some((context, mut body)) = found.flatten() else { return };
-        // Before the poll, so that a wake-up during the poll causes another poll.
-        body.state.begin_poll();
         // A task that panics is removed like a task that has ended.
-        let forget = OnUnwind::new(|| self.forget_task(key));
+        let forget = OnUnwind::new(|| drop(self.forget_task(key)));
         self.run_in_context(context, || {
             if body.future.as_mut().poll(&mut Context::from_waker(&body.waker)).is_pending() {
-                forget.disarm();
                 self.put_back(key, body);
+                forget.disarm();
                 return;
             }
-            let Body { future, waker, state } = body;
+            let Body { future, waker } = body;
             drop(future);
-            drop(forget);
-            tasks.recycle(waker, state);
+            forget.disarm();
+            if let Some(state) = self.forget_task(key) {
+                tasks.recycle(Waking { waker, state });
+            }
         });
     }
 
     /// Returns the body of a task whose poll was not its last.
     fn put_back(&self, key: TaskKey, body: Body) {
         let mut body = Some(body);
-        let is_aborted = self.inner().tasks.with(key, |task| {
+        let found = self.inner().tasks.with(key, |task| {
             if !task.is_aborted {
                 task.body = body.take();
+            }
+            (task.is_aborted, take(&mut task.is_missed))
+        });
+        match found {
+            Some((false, is_missed)) => {
                 // What the task has entered stays behind its `.await`.
                 self.keep_values(key.id);
+                if is_missed {
+                    self.push_microtask(Microtask::Poll(key));
+                }
             }
-            task.is_aborted
-        });
-        // Else the table was cleared meanwhile.
-        drop(body);
-        if is_aborted == Some(true) {
-            self.forget_task(key);
+            Some((true, _)) => {
+                // The future is dropped before hooks are told.
+                drop(body);
+                self.forget_task(key);
+            }
+            // The table was cleared meanwhile.
+            None => {}
         }
     }
 
@@ -231,11 +322,15 @@ impl Environment {
         }
     }
 
-    fn forget_task(&self, key: TaskKey) {
-        let Some(task) = self.inner().tasks.remove(key) else { return };
-        // The future's destructor may use the table.
-        drop(task);
-        self.inner().hooks.emit_settled(key.id);
-        self.emit_destroy(key.id);
+    /// Removes a task. Returns what its waker holds.
+    fn forget_task(&self, key: TaskKey) -> Option<Arc<TaskWaker>> {
+        let Task { body, state, .. } = self.inner().tasks.remove(key)?;
+        // Also if the future's destructor panics, which may use the table.
+        let _told = OnDrop::new(|| {
+            self.inner().hooks.emit_settled(key.id);
+            self.emit_destroy(key.id);
+        });
+        drop(body);
+        Some(state)
     }
 }

@@ -1,19 +1,25 @@
 //! Wakers of tasks. On the loop's thread a wake-up queues a poll; on another thread it goes through the loop's inbox.
+//! Mirrors what `uv_async_send` is for (`src/unix/async.c`), for futures.
+//!
+//! On the loop's thread nothing is atomic: the table of tasks knows which polls are queued. Other threads share one flag of
+//! the waker with the loop, which says that the task is in the inbox.
 
 use crate::Environment;
 use crate::environment::EnvironmentInner;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, thread_local};
 use crate::task::TaskKey;
-use crate::ticks::Microtask;
 use std::cell::RefCell;
+use std::mem;
 use std::rc::{Rc, Weak};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Wake;
+use std::sync::{Arc, PoisonError};
+use std::task::{Wake, Waker};
 use uv_core::threads::AsyncSender;
 
 thread_local! {
-    /// The environments of this thread. A `Waker` must be `Send`, so it cannot hold an environment.
-    static ENVIRONMENTS: RefCell<Vec<Weak<EnvironmentInner>>> = const { RefCell::new(Vec::new()) };
+    /// The environments of this thread, with the addresses of their remote parts, which tell them apart. A `Waker` must
+    /// be `Send`, so it cannot hold an environment.
+    static ENVIRONMENTS: RefCell<Vec<(usize, Weak<EnvironmentInner>)>> = RefCell::default()
 }
 
 /// The environment of `remote`, if it lives on this thread.
@@ -21,7 +27,8 @@ fn environment_here(remote: &Arc<Remote>) -> Option<Environment> {
     // During the thread's exit the list is destroyed, and no environment is found.
     let found = ENVIRONMENTS.try_with(|here| {
         let here = here.borrow();
-        here.iter().filter_map(Weak::upgrade).find(|env| Arc::ptr_eq(env.driver.remote(), remote))
+        let (_, env) = here.iter().find(|(address, _)| *address == remote.address())?;
+        env.upgrade()
     });
     found.ok().flatten().map(Environment::from_rc)
 }
@@ -29,21 +36,29 @@ fn environment_here(remote: &Arc<Remote>) -> Option<Environment> {
 impl Environment {
     /// Lets wake-ups on this thread find the environment.
     pub(crate) fn register_here(&self) {
+        let known = (self.inner().driver.remote().address(), Rc::downgrade(self.rc()));
         // During the thread's exit the list is destroyed. Wake-ups then go through the loop, as from other threads.
-        let _ = ENVIRONMENTS.try_with(|here| here.borrow_mut().push(Rc::downgrade(self.rc())));
+        let _ = ENVIRONMENTS.try_with(|here| here.borrow_mut().push(known));
     }
 
     /// Queues the tasks that other threads have woken.
     pub(crate) fn take_woken(&self) {
-        for task in self.inner().driver.remote().take() {
-            self.push_microtask(Microtask::Poll(task));
+        let (tasks, remote) = (&self.inner().tasks, self.inner().driver.remote());
+        let mut woken = tasks.woken.take();
+        remote.take(&mut woken);
+        for task in woken.drain(..) {
+            // Before the poll, so that a wake-up during the poll causes another poll. Not found if it has ended.
+            if tasks.with(task, |task| task.state.receive()).is_some() {
+                self.wake_task(task);
+            }
         }
+        tasks.woken.set(woken);
     }
 }
 
 impl Drop for EnvironmentInner {
     fn drop(&mut self) {
-        let _ = ENVIRONMENTS.try_with(|here| here.borrow_mut().retain(|env| env.strong_count() > 0));
+        let _ = ENVIRONMENTS.try_with(|here| here.borrow_mut().retain(|(_, env)| env.strong_count() > 0));
     }
 }
 
@@ -55,7 +70,12 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn new(sender: AsyncSender) -> Self {
-        Self { woken: Mutex::default(), sender }
+        Self { woken: Mutex::new(Vec::new()), sender }
+    }
+
+    /// No other environment has the same while this exists, and an environment has it to its end.
+    fn address(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
     }
 
     /// Wakes the loop, which calls the environment.
@@ -73,34 +93,31 @@ impl Remote {
         self.wake();
     }
 
-    fn take(&self) -> Vec<TaskKey> {
-        std::mem::take(&mut *self.woken())
+    /// Takes all into an empty buffer, and leaves that buffer in their place.
+    fn take(&self, buffer: &mut Vec<TaskKey>) {
+        mem::swap(buffer, &mut *self.woken());
     }
 }
 
 /// What a task's `Waker` holds.
 pub(crate) struct TaskWaker {
-    task: TaskKey,
-    /// Whether a poll is queued. Wake-ups until then coalesce.
-    queued: AtomicBool,
+    /// The key of the task. It changes only while no thread and no program has the waker.
+    index: AtomicUsize,
+    id: AtomicU64,
+    /// Whether the task is in the inbox. Wake-ups of other threads coalesce until the loop has taken it.
+    is_sent: AtomicBool,
     remote: Arc<Remote>,
 }
 
 impl TaskWaker {
-    /// Of a task whose first poll is queued.
-    pub(crate) fn new(task: TaskKey, remote: &Arc<Remote>) -> Self {
-        Self { task, queued: AtomicBool::new(true), remote: Arc::clone(remote) }
+    fn task(&self) -> TaskKey {
+        TaskKey::of(self.index.load(Ordering::Relaxed), self.id.load(Ordering::Relaxed))
     }
 
-    /// From now on a wake-up causes another poll.
-    pub(crate) fn begin_poll(&self) {
-        self.queued.store(false, Ordering::SeqCst);
-    }
-
-    /// The waker of another task whose first poll is queued, in place of a waker with no other holder.
-    pub(crate) fn renew(&mut self, task: TaskKey) {
-        self.task = task;
-        *self.queued.get_mut() = true;
+    /// The loop has taken the task out of the inbox. A swap, because the poll must see what the threads wrote before the
+    /// wake-ups that it stands for: a store would not be ordered after them.
+    fn receive(&self) {
+        self.is_sent.swap(false, Ordering::AcqRel);
     }
 }
 
@@ -110,13 +127,45 @@ impl Wake for TaskWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.queued.swap(true, Ordering::SeqCst) {
-            return;
-        }
         match environment_here(&self.remote) {
-            Some(env) if env.inner().takes_work() => env.push_microtask(Microtask::Poll(self.task)),
-            Some(_) => {}
-            None => self.remote.push(self.task),
+            Some(env) => env.wake_task(self.task()),
+            None if self.is_sent.swap(true, Ordering::AcqRel) => {}
+            None => self.remote.push(self.task()),
         }
     }
 }
+
+/// A task's waker, in both forms: a `Waker` does not tell what it holds.
+pub(crate) struct Waking {
+    pub(crate) waker: Waker,
+    pub(crate) state: Arc<TaskWaker>,
+}
+
+impl Waking {
+    pub(crate) fn new(task: TaskKey, remote: &Arc<Remote>) -> Self {
+        let state = Arc::new(TaskWaker {
+            index: AtomicUsize::new(task.index()),
+            id: AtomicU64::new(task.id().get()),
+            is_sent: AtomicBool::new(false),
+            remote: Arc::clone(remote),
+        });
+        Self { waker: Waker::from(Arc::clone(&state)), state }
+    }
+
+    /// Whether neither a program nor a thread has the waker.
+    pub(crate) fn is_unique(&self) -> bool {
+        Arc::strong_count(&self.state) == 2
+    }
+
+    /// Becomes the waker of another task, if it is unique. What is left of the last task in the inbox is not found there.
+    pub(crate) fn renew(&self, task: TaskKey) {
+        // A swap, so that this comes after the last wake-up of any thread.
+        self.state.is_sent.swap(false, Ordering::AcqRel);
+        self.state.index.store(task.index(), Ordering::Relaxed);
+        self.state.id.store(task.id().get(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, upcall_models))]
+#[path = "models/wakers.rs"]
+mod models;

@@ -22,6 +22,7 @@ fn new_loop() -> (Loop, Environment) {
 /// Runs to the end, and asserts that nothing is left.
 fn finish(event_loop: &Loop, env: &Environment) {
     assert!(!env.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", event_loop.handles());
+    assert_eq!(env.tasks(), 0, "{}", env.why_pending());
     env.close();
     assert_eq!(event_loop.run(RunMode::Default), Ok(false));
     event_loop.close().expect("nothing is open");

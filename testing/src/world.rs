@@ -416,8 +416,13 @@ impl Member {
         let of_program = handles.iter().filter(|info| !info.closing);
         let names: Vec<_> = of_program.map(ToString::to_string).collect();
         let requests = handle.active_requests();
-        let left = || format!("{}: {} ({requests} requests)", self.name, names.join(", "));
-        (requests > 0 || !names.is_empty()).then(left)
+        let env = self.env.borrow();
+        let tasks = env.as_ref().filter(|env| env.tasks() > 0).map(Environment::why_pending);
+        let left = || {
+            let tasks = tasks.as_deref().unwrap_or("no task");
+            format!("{}: {} ({requests} requests), {tasks}", self.name, names.join(", "))
+        };
+        (requests > 0 || !names.is_empty() || tasks.is_some()).then(left)
     }
 
     fn is_alive(&self) -> bool {

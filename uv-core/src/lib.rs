@@ -37,7 +37,7 @@ pub mod layer;
 mod lent;
 mod members;
 pub mod metrics;
-#[cfg(all(test, upcall_models))]
+#[cfg(upcall_models)]
 mod models;
 pub mod names;
 mod now;

@@ -266,7 +266,7 @@ impl Poller {
     #[inline]
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Batch<'_>> {
         self.check_process("run")?;
-        #[cfg(all(test, upcall_models))]
+        #[cfg(upcall_models)]
         self.waker.before_poll(timeout);
         let _withheld = self.withheld.get().map(Withheld::new);
         let poll = || {

@@ -2,11 +2,11 @@
 //!
 //! Code that shares state between threads takes them from here, so that a model checks that very code.
 
-#[cfg(all(test, upcall_models))]
+#[cfg(upcall_models)]
 pub(crate) use crate::models::primitives::{Condvar, Mutex, MutexGuard, OnceLock, Waker, atomic, thread};
-#[cfg(not(all(test, upcall_models)))]
+#[cfg(not(upcall_models))]
 pub(crate) use mio::Waker;
-#[cfg(not(all(test, upcall_models)))]
+#[cfg(not(upcall_models))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, atomic};
-#[cfg(not(all(test, upcall_models)))]
+#[cfg(not(upcall_models))]
 pub(crate) use std::thread;

@@ -37,11 +37,19 @@ const WITHOUT_TRACING: &[&str] = &[
     "warnings",
 ];
 
-/// Runs uv-core's models of threads. Other flags need another folder, or each build would undo the last; loom's own speed
+/// Runs the models of threads, of the loop and of the tasks on it. Other flags need another folder, or each build would undo the last; loom's own speed
 /// decides how long the models take.
 pub(crate) const MODELS: &Step = &(
     "models",
-    &["test", "--quiet", "--package=upcall-uv-core", "--lib", "--", "models::"],
+    &[
+        "test",
+        "--quiet",
+        "--package=upcall-uv-core",
+        "--package=upcall-async-wrap",
+        "--lib",
+        "--",
+        "models::",
+    ],
     &[
         ("RUSTFLAGS", "--cfg upcall_models"),
         ("CARGO_TARGET_DIR", "target/models"),

@@ -99,6 +99,7 @@ impl Site {
         let result = client.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
         assert!(!alive, "the loop ended with something alive: {:?}", self.event_loop.handles());
         assert_eq!(self.server.connections(), 0);
+        assert_eq!(self.env.tasks(), 0, "{}", self.env.why_pending());
         assert_eq!(Rc::strong_count(&life), 1, "the handler is dropped");
         result
     }

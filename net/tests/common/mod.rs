@@ -216,9 +216,10 @@ pub fn new_loop() -> (Loop, Environment) {
     (event_loop, env)
 }
 
-/// Runs until no handle is alive, and asserts that only the environment's handles are open.
+/// Runs until no handle is alive, and asserts that only the environment's handles are open, and that no task is left.
 pub fn run_to_the_end(event_loop: &Loop, env: &Environment) {
     assert!(!env.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", event_loop.handles());
+    assert_eq!(env.tasks(), 0, "{}", env.why_pending());
     close(event_loop, env);
 }
 

@@ -103,7 +103,9 @@ impl Place {
         Self::caller()
     }
 
-    pub(crate) fn location(self) -> Option<&'static Location<'static>> {
+    /// The place in the sources, in a build with debug assertions.
+    #[must_use]
+    pub fn location(self) -> Option<&'static Location<'static>> {
         #[cfg(debug_assertions)]
         return self.0;
         #[cfg(not(debug_assertions))]

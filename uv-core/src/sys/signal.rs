@@ -235,7 +235,7 @@ extern "C" fn on_signal(signum: libc::c_int) {
             if mailbox.is_own() {
                 is_watched = true;
                 let pipe = mailbox.pipe();
-                #[cfg(all(test, upcall_models))]
+                #[cfg(upcall_models)]
                 crate::models::before_system_call();
                 tell(pipe, signum);
             } else {
