@@ -102,6 +102,8 @@ impl fmt::Debug for Frame {
 #[derive(Default)]
 pub(crate) struct Frames {
     current: Cell<Frame>,
+    /// The frames around the executing context, the innermost last: one for each scope that began since there are storages.
+    outer: RefCell<Vec<Frame>>,
     of: RefCell<HashMap<AsyncId, Frame, BuildHasherDefault<IdHasher>>>,
     /// The number of the newest storage, or 0.
     last_storage: Cell<u64>,
@@ -125,6 +127,19 @@ impl Frames {
     pub(crate) fn enter(&self, frame: Frame) -> OnDrop<impl FnOnce() + use<'_>> {
         let outer = self.replace(frame);
         OnDrop::new(move || drop(self.replace(outer)))
+    }
+
+    /// Enters the context of a resource.
+    pub(crate) fn begin(&self, id: AsyncId) {
+        let outer = self.replace(self.of(id));
+        self.outer.borrow_mut().push(outer);
+    }
+
+    /// Leaves the context that was entered last. Around one that was entered before there were storages, there is no value.
+    pub(crate) fn end(&self) {
+        let outer = self.outer.borrow_mut().pop().unwrap_or_default();
+        // The resource that ends here may be the last with a value.
+        drop(self.replace(outer));
     }
 
     /// The frame of a resource that is created now.

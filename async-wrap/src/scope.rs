@@ -6,10 +6,8 @@
 //! stores.
 
 use crate::environment::EnvironmentInner;
-use crate::frame::Frame;
 use crate::layer::OnDrop;
 use crate::{AsyncContext, AsyncId, Environment};
-use std::mem::forget;
 
 impl Environment {
     /// Calls `callback` in `context`: hooks are told before and after it, and at the end of the outermost scope ticks
@@ -42,17 +40,14 @@ impl Environment {
         let inner = self.inner();
         let id = context.async_id();
         let _outer = inner.ids.enter(context);
-        let mut frame = Frame::EMPTY;
         if inner.hooks.is_watched() {
-            frame = inner.begin_watched(context);
+            inner.begin_watched(context);
         }
-        // Created after `before` was emitted.
+        // Created after `before` was emitted. Hooks get `after` also for a callback that panicked, and hooks that were
+        // enabled during the callback get it too.
         let _after = OnDrop::new(|| {
             if inner.hooks.is_watched() {
-                inner.end_watched(id, frame);
-            } else {
-                // It is empty, since storages never stop to watch.
-                forget(frame);
+                inner.end_watched(id);
             }
         });
         callback()
@@ -60,26 +55,33 @@ impl Environment {
 }
 
 impl EnvironmentInner {
-    /// Tells the hooks, and makes the values of the storages those of `context`. Returns the frame of before.
+    /// Tells the hooks, and makes the values of the storages those of `context`.
     #[cold]
-    fn begin_watched(&self, context: AsyncContext) -> Frame {
-        let Self { hooks, frames, .. } = self;
-        if hooks.is_told() {
-            hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
+    fn begin_watched(&self, context: AsyncContext) {
+        if self.frames.has_storages() {
+            return self.begin_with_storages(context);
         }
-        if frames.has_storages() { frames.replace(frames.of(context.async_id())) } else { Frame::EMPTY }
+        // What is watched without storages is watched by hooks.
+        self.hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
     }
 
-    /// Hooks get `after` also for a callback that panicked, and hooks that were enabled during the callback get it too.
     #[cold]
-    fn end_watched(&self, id: AsyncId, outer: Frame) {
-        let Self { hooks, frames, .. } = self;
-        if frames.has_storages() {
-            // The resource that ends here may be the last with a value.
-            drop(frames.replace(outer));
+    #[inline(never)]
+    fn begin_with_storages(&self, context: AsyncContext) {
+        if self.hooks.is_told() {
+            self.hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
         }
-        if hooks.is_told() {
-            hooks.emit_after(id);
+        self.frames.begin(context.async_id());
+    }
+
+    #[cold]
+    fn end_watched(&self, id: AsyncId) {
+        if self.frames.has_storages() {
+            self.frames.end();
+            if !self.hooks.is_told() {
+                return;
+            }
         }
+        self.hooks.emit_after(id);
     }
 }
