@@ -5,6 +5,7 @@ use crate::{AsyncResource, Environment, Provider};
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use uv_core::{Result, Signal};
@@ -61,6 +62,37 @@ impl Environment {
         // Closes the watcher if it has not started.
         let signals = Signals { signal, _resource: resource, arrived, keeps_alive: true };
         started.map(|()| signals)
+    }
+
+    /// Waits for `SIGINT` or `SIGTERM`, with which terminals and supervisors end a program, and returns which it was. Both are
+    /// watched from this call on.
+    ///
+    /// When the future is ready or dropped their default actions come back: a second Ctrl-C ends the process at once.
+    ///
+    /// ```no_run
+    /// use async_wrap::Environment;
+    ///
+    /// let env = Environment::with_new_loop()?;
+    /// let stopped = env.stop_signal()?;
+    /// // Start what the program does, and then:
+    /// env.block_on(async move {
+    ///     println!("ending, since signal {} came", stopped.await);
+    /// })?;
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`signal`](Self::signal).
+    pub fn stop_signal(&self) -> Result<impl Future<Output = i32> + use<>> {
+        let (mut interrupts, mut ends) = (self.signal(Signal::SIGINT)?, self.signal(Signal::SIGTERM)?);
+        Ok(async move {
+            let (mut interrupted, mut ended) = (pin!(interrupts.recv()), pin!(ends.recv()));
+            poll_fn(|context| match interrupted.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(Signal::SIGINT),
+                Poll::Pending => ended.as_mut().poll(context).map(|()| Signal::SIGTERM),
+            })
+            .await
+        })
     }
 }
 

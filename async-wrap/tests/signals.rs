@@ -18,6 +18,19 @@ fn signals_are_awaited() {
     a_signal_keeps_the_loop_alive_while_it_is_awaited();
     a_task_that_waits_has_its_values();
     a_signal_that_cannot_be_watched_is_an_error();
+    a_stop_is_either_signal_and_counts_from_the_call_on();
+}
+
+fn a_stop_is_either_signal_and_counts_from_the_call_on() {
+    for signum in [Signal::SIGTERM, Signal::SIGINT] {
+        let (event_loop, env) = new_loop();
+        let stopped = env.stop_signal().expect("watched");
+        raise(signum);
+        assert_eq!(env.block_on(stopped), Ok(signum));
+        // A dropped one watches no more.
+        drop(env.stop_signal().expect("watched"));
+        run_to_the_end(&event_loop, &env);
+    }
 }
 
 fn deliveries_are_counted_and_a_dropped_future_loses_none() {

@@ -38,10 +38,41 @@ pub enum Error {
     Encode(EncodeError),
     /// A request's body is longer than the limit of [`BodyReader::bytes`](crate::serve::BodyReader::bytes), which is this many bytes.
     BodyTooLong(usize),
+    /// A handler refuses a request: its client gets the status and the text. See [`Error::refused`].
+    Refused {
+        /// The status of the response.
+        status: u16,
+        /// Its content, as `text/plain`.
+        text: String,
+    },
+    /// A value that JSON cannot express, such as a map whose keys are no strings.
+    Json(String),
     /// Options that contradict each other (`ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`).
     InvalidOptions(&'static str),
     /// The server or the loop beneath failed.
     Net(net::Error),
+}
+
+impl Error {
+    /// Refuses a request: an async handler that fails with this has its client get `status`, with `text` as its content, in place
+    /// of all that was prepared of the response. If the response has begun it is broken off.
+    ///
+    /// ```
+    /// use http::serve::{Failure, OwnedRequest};
+    /// use http::{Error, Response};
+    ///
+    /// async fn square(request: OwnedRequest, response: Response) -> Result<(), Failure> {
+    ///     let number: u32 = request.query().unwrap_or_default().parse().map_err(|error| {
+    ///         Error::refused(400, format!("a number is to follow the question mark: {error}"))
+    ///     })?;
+    ///     let square = number.checked_mul(number).ok_or_else(|| Error::refused(422, "it is too large"))?;
+    ///     Ok(response.end(square.to_string().as_bytes())?)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn refused(status: u16, text: impl Into<String>) -> Self {
+        Self::Refused { status, text: text.into() }
+    }
 }
 
 impl fmt::Display for Error {
@@ -53,6 +84,8 @@ impl fmt::Display for Error {
             ),
             Self::Encode(error) => error.fmt(f),
             Self::BodyTooLong(limit) => write!(f, "the body of the request is longer than {limit} bytes"),
+            Self::Refused { status, text } => write!(f, "the request is refused with {status}: {text}"),
+            Self::Json(message) => write!(f, "no JSON can be made of a value: {message}"),
             Self::InvalidOptions(message) => f.write_str(message),
             Self::Net(error) => error.fmt(f),
         }
@@ -92,8 +125,10 @@ impl From<Error> for io::Error {
         let kind = match error {
             Error::Net(error) => return error.into(),
             Error::Closed => io::ErrorKind::BrokenPipe,
-            Error::BodyTooLong(_) => io::ErrorKind::InvalidData,
-            Error::HeadersSent | Error::Encode(_) | Error::InvalidOptions(_) => io::ErrorKind::InvalidInput,
+            Error::BodyTooLong(_) | Error::Refused { .. } => io::ErrorKind::InvalidData,
+            Error::HeadersSent | Error::Encode(_) | Error::Json(_) | Error::InvalidOptions(_) => {
+                io::ErrorKind::InvalidInput
+            }
         };
         Self::new(kind, error)
     }

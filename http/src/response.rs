@@ -276,6 +276,19 @@ impl Response {
         });
     }
 
+    /// Responds with a status and a text, in place of all that was prepared.
+    pub(crate) fn refuse(&self, status: u16, text: &str) -> Result<()> {
+        self.change_head(|exchange| {
+            exchange.head.clear();
+            Ok(())
+        })?;
+        self.set_status(status)?;
+        if !text.is_empty() {
+            self.set_header("Content-Type", "text/plain; charset=utf-8")?;
+        }
+        self.end(text.as_bytes())
+    }
+
     /// What wakes the futures that wait for this response, unless that is over.
     pub(crate) fn waiting(&self) -> Option<Rc<Waiting>> {
         if self.is_ended() {

@@ -116,7 +116,7 @@ fn route_plain(path: &str, request: &Request<'_>, response: Response) -> Result<
     match path {
         "/echo" => with_method(request, response, &["POST", "PUT"], echo),
         "/headers" => with_method(request, response, &["GET", "HEAD"], |request, response| {
-            send_json(&response, &fields_as_json(&request.fields))
+            response.send_json(&fields_as_json(&request.fields))
         }),
         "/trailers" => with_method(request, response, &["POST"], |request, response| {
             request.body().set_handler(Trailers { response });
@@ -147,11 +147,6 @@ fn with_method(
 
 fn send_text(response: &Response, status: u16, text: &str) -> Result<()> {
     response.set_status(status)?.set_header("Content-Type", "text/plain")?.end(text.as_bytes())
-}
-
-fn send_json(response: &Response, value: &Map<String, Value>) -> Result<()> {
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    response.set_header("Content-Type", "application/json")?.end(&text)
 }
 
 /// Fields as a JSON object: names in lower case, values as Latin-1, repeated ones by Node's rules.
@@ -230,7 +225,7 @@ impl BodyHandler for Trailers {
 
     fn on_end(&mut self, _: &Body, trailers: &Fields<'_>) {
         // Fails only if the connection is closed.
-        let _ = send_json(&self.response, &fields_as_json(trailers));
+        let _ = self.response.send_json(&fields_as_json(trailers));
     }
 }
 

@@ -35,6 +35,8 @@
 //! ```
 
 mod body;
+#[cfg(feature = "json")]
+mod json;
 mod request;
 mod stream;
 mod upgrade;
@@ -54,8 +56,8 @@ pub(crate) use request::SpareHeads;
 pub use upgrade::{Upgrade, Upgrading};
 pub(crate) use waiting::{Notifier, Waiting};
 
-/// Why a handler has failed: an error of any kind, which is logged. The client gets 413 for [`Error::BodyTooLong`], else 500;
-/// a response that has begun is broken off.
+/// Why a handler has failed: an error of any kind, which is logged. The client gets 500; for [`Error::refused`] the status that it
+/// names, and for [`Error::BodyTooLong`] 413, which are not logged. A response that has begun is broken off.
 pub type Failure = Box<dyn std::error::Error>;
 
 /// A [`RequestHandler`] that calls an async function with each request: see [`Server::serve`](crate::Server::serve).
@@ -129,13 +131,14 @@ fn poll_caught<R: Future<Output = Result<(), Failure>>>(
 
 #[cold]
 fn fail(response: &Response, failure: &(dyn std::error::Error + 'static)) {
-    match failure.downcast_ref() {
+    let failed = match failure.downcast_ref() {
         // The client has disconnected, or was answered.
-        Some(Error::Closed) => {}
-        Some(Error::BodyTooLong(_)) if !response.is_head_sent() => {
-            // Fails only if the client has disconnected.
-            let _ = response.set_status(413).and_then(|response| response.end(b""));
-        }
-        _ => log::error!(target: "http", "the handler of a request has failed: {failure}"),
+        Some(Error::Closed) => Ok(()),
+        Some(Error::BodyTooLong(_)) => response.refuse(413, ""),
+        Some(Error::Refused { status, text }) => response.refuse(*status, text),
+        _ => Err(Error::Closed),
+    };
+    if failed.is_err() {
+        log::error!(target: "http", "the handler of a request has failed: {failure}");
     }
 }

@@ -41,6 +41,10 @@ impl OwnedRequest {
         Self { core, head, socket: request.socket().clone(), body: BodyReader::new(body) }
     }
 
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
     /// The head, with everything that is known of the request.
     #[must_use]
     pub fn head(&self) -> RequestHead<'_> {

@@ -1,5 +1,6 @@
 //! The server: what its connections share, and how it starts and stops. Mirrors `http.Server`.
 
+mod ends;
 mod heads;
 mod options;
 mod timeouts;
@@ -14,6 +15,7 @@ use crate::upcall::RequestHandler;
 use crate::{Request, Response, Result};
 use async_wrap::layer::{HandlerCell, Place};
 use async_wrap::{Environment, Timeout};
+use ends::Ends;
 use heads::Heads;
 use net::source::{ListenSource, PlainSource};
 use net::{Address, ListenOptions};
@@ -79,6 +81,7 @@ pub(crate) struct Core {
     grace: RefCell<Vec<Timeout>>,
     /// `listen`s of which something is left: each lasts as long as its connections.
     towers: Cell<usize>,
+    ends: Ends,
 }
 
 impl Server {
@@ -119,6 +122,7 @@ impl Server {
             fast_requests: Cell::default(),
             grace: RefCell::default(),
             towers: Cell::default(),
+            ends: Ends::default(),
         };
         core.set_draining(false);
         Ok(Self { net: net::Server::with_source(env, net_options, source), core: Rc::new(core) })
@@ -139,6 +143,7 @@ impl Server {
         self.net.listen(options, ServerTower::new(core, Box::new(handler)))?;
         core.set_draining(false);
         stop(&core.grace);
+        core.ends.listens();
         Ok(())
     }
 
@@ -205,6 +210,7 @@ impl Server {
     pub fn close(&self) -> Result<()> {
         self.net.close()?;
         self.close_idle_connections();
+        self.core.ends.stops();
         Ok(())
     }
 
@@ -229,6 +235,7 @@ impl Server {
             core.upgrade().iter().for_each(|core| core.each(Connection::break_off));
         });
         self.core.grace.replace(vec![idle, last]);
+        self.core.ends.stops();
         Ok(())
     }
 
@@ -269,6 +276,11 @@ impl Core {
     /// The loop's clock.
     pub(crate) fn now(&self) -> Duration {
         self.env.loop_handle().now()
+    }
+
+    /// Whether the server listens, or has connections.
+    fn is_in_use(&self) -> bool {
+        self.towers.get() > 0
     }
 
     fn set_draining(&self, is_draining: bool) {

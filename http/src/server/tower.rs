@@ -70,6 +70,7 @@ impl Drop for ServerTower {
         if self.core.towers.get() == 0 {
             stop(&self.core.checking);
             stop(&self.core.grace);
+            self.core.ends.wake();
         }
     }
 }

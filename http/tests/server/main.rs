@@ -7,6 +7,7 @@ mod backpressure;
 mod bodies;
 mod closing;
 mod endings;
+mod ends;
 mod errors;
 mod events;
 mod fields;
@@ -15,11 +16,14 @@ mod folder;
 mod gone;
 pub(crate) mod harness;
 mod held;
+#[cfg(feature = "json")]
+mod json;
 mod late;
 mod lingering;
 mod panics;
 mod pipeline_model;
 mod pipelining;
+mod refused;
 mod reuse;
 mod robust;
 #[path = "../../../tests/shared/seeds.rs"]
