@@ -135,7 +135,7 @@ impl Frames {
         self.outer.borrow_mut().push(outer);
     }
 
-    /// Leaves the context that was entered last. Around one that was entered before there were storages, there is no value.
+    /// Leaves the context that was entered last. A context that was entered before the first storage has no value around it.
     pub(crate) fn end(&self) {
         let outer = self.outer.borrow_mut().pop().unwrap_or_default();
         // The resource that ends here may be the last with a value.
