@@ -9,7 +9,7 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use uv_core::layer::trace::Facts;
-use uv_core::udp::{SendOptions, Udp, UdpOptions};
+use uv_core::udp::{Envelope, SendOptions, Udp, UdpOptions};
 use uv_core::{LoopHandle, Result};
 
 /// A wrapped socket of datagrams. Clones share it and cost one reference count. Its options are those of
@@ -135,6 +135,14 @@ impl UdpWrap {
     pub fn send_copy(&self, data: &[IoSlice<'_>], options: &SendOptions) -> Result<()> {
         let _down = LAYER.down("UdpWrap::send_copy", || self.facts());
         self.0.send_copy(data, options)
+    }
+
+    /// Receives a datagram at once, on a socket that does not receive by itself.
+    ///
+    /// # Errors
+    /// As [`Udp::try_receive`].
+    pub fn try_receive(&self, buffer: &mut [u8]) -> Result<(usize, Envelope)> {
+        self.0.try_receive(buffer)
     }
 
     /// Sends a datagram at once, or not at all. Returns the number of bytes.

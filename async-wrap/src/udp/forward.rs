@@ -4,7 +4,7 @@
 use super::AsyncUdp;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use uv_core::udp::{SendOptions, Udp, UdpOptions};
+use uv_core::udp::{Envelope, SendOptions, Udp, UdpOptions};
 use uv_core::{LoopHandle, Result};
 
 impl AsyncUdp {
@@ -64,6 +64,14 @@ impl AsyncUdp {
     /// Stops receiving (`recvStop`). Idempotent.
     pub fn receive_stop(&self) {
         self.wrap().receive_stop();
+    }
+
+    /// Receives a datagram at once, on a socket that does not receive by itself.
+    ///
+    /// # Errors
+    /// As [`Udp::try_receive`].
+    pub fn try_receive(&self, buffer: &mut [u8]) -> Result<(usize, Envelope)> {
+        self.wrap().try_receive(buffer)
     }
 
     /// Sends a datagram at once, or not at all, which is no request. Returns the number of bytes.

@@ -1,5 +1,6 @@
 //! A connection to await: it is pulled, so that a read is one system call into the buffer of the caller.
 
+use super::share::{Share, wait_for_a_turn};
 use super::{ReadHalf, WriteHalf};
 use crate::upcall::SocketHandler;
 use crate::{ConnectOptions, Error, ErrorCode, Pulled, Result, Socket};
@@ -70,6 +71,8 @@ struct Wakes {
     /// A write has met the high-water mark, and `on_drain` is due.
     is_full: Cell<bool>,
     has_finished: Cell<bool>,
+    read: Share,
+    written: Share,
     /// All input was read, which is the state that a later close leaves.
     has_ended: Cell<bool>,
     is_closed: Cell<bool>,
@@ -211,13 +214,18 @@ impl Shared {
         if self.wakes.is_closed.get() {
             return Poll::Ready(Err(self.why_closed()));
         }
-        match self.socket.try_read(buffer) {
+        // Input that is left is told in the next turn.
+        let pulled =
+            if self.wakes.read.take() { self.socket.try_read(buffer) } else { Ok(Pulled::WouldBlock) };
+        match pulled {
             Ok(Pulled::Bytes(count)) => Poll::Ready(Ok(count)),
             Ok(Pulled::End) => {
                 self.wakes.has_ended.set(true);
                 Poll::Ready(Ok(0))
             }
             Ok(Pulled::WouldBlock) => {
+                self.wakes.read.renew();
+                self.wakes.written.renew();
                 self.wakes.reader.set(Some(context.waker().clone()));
                 // `on_readable` pauses again.
                 self.socket.resume();
@@ -244,8 +252,13 @@ impl Shared {
             return Poll::Ready(Err(self.why_closed()));
         }
         if self.wakes.is_full.get() {
+            self.wakes.written.renew();
             self.wakes.writer.set(Some(context.waker().clone()));
             return Poll::Pending;
+        }
+        if !self.wakes.written.take() {
+            self.wakes.written.renew();
+            return wait_for_a_turn(self.socket.environment(), context);
         }
         // What the kernel does not take is queued.
         let data = &data[..data.len().min(self.socket.high_water_mark().max(1))];

@@ -123,7 +123,7 @@ impl UdpSocket {
     }
 
     /// The address of a host that needs no look-up, or the name to look up.
-    fn named(&self, host: Host) -> Result<IpAddr, String> {
+    pub(super) fn named(&self, host: Host) -> Result<IpAddr, String> {
         match host {
             Host::Ip(ip) => Ok(ip),
             Host::Name(name) if !name.is_empty() => Err(name),
@@ -163,7 +163,11 @@ impl UdpSocket {
         Ok(())
     }
 
-    fn family(&self) -> Family {
+    pub(super) fn resolver(&self) -> Resolver {
+        self.0.hosts.peek(|hosts| hosts.resolver.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn family(&self) -> Family {
         if self.0.options.is_ipv6 { Family::V6 } else { Family::V4 }
     }
 
@@ -220,7 +224,7 @@ impl UdpSocket {
     }
 
     /// The first address of the socket's family, with the port.
-    fn choose(&self, addresses: &[SocketAddr], host: &str, port: u16) -> Result<SocketAddr> {
+    pub(super) fn choose(&self, addresses: &[SocketAddr], host: &str, port: u16) -> Result<SocketAddr> {
         let Some(addr) = addresses.iter().find(|addr| addr.is_ipv6() == self.0.options.is_ipv6) else {
             let message = "send: the look-up has found no address of the socket's family";
             return Err(Error::no_address(message, host));

@@ -2,6 +2,7 @@
 
 mod hosts;
 mod options;
+mod pull;
 mod settings;
 mod tower;
 
@@ -77,6 +78,8 @@ const LISTENING_DUE: Flags<Kind> = Flags::bit(3);
 const CONNECT_DUE: Flags<Kind> = Flags::bit(4);
 /// The peer is being looked up.
 const CONNECTING: Flags<Kind> = Flags::bit(5);
+/// The program asks for each datagram.
+const PULLED: Flags<Kind> = Flags::bit(6);
 
 impl UdpSocket {
     /// Creates a socket (`dgram.createSocket`). It has no descriptor yet.
@@ -151,10 +154,12 @@ impl UdpSocket {
         self.listen()
     }
 
-    /// Receives from now on.
+    /// Receives from now on, unless it is pulled.
     fn listen(&self) -> Result<()> {
         self.0.options.apply(self.0.udp.handle())?;
-        self.0.udp.receive_start()?;
+        if self.receives_by_itself() {
+            self.0.udp.receive_start()?;
+        }
         self.0.flags.set(BOUND | LISTENING_DUE);
         self.0.udp.notify();
         Ok(())

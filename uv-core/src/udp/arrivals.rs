@@ -75,6 +75,31 @@ impl Drop for HandOver<'_> {
 }
 
 impl UdpInner {
+    /// Copies the first datagram, and keeps those behind it.
+    pub(super) fn take_first(
+        &self,
+        slots: &Slots,
+        received: usize,
+        buffer: &mut [u8],
+    ) -> Option<(usize, Envelope)> {
+        let arrivals = Arrivals { slots, next: 0, received, rest: None };
+        let mut rest = HandOver { inner: self, arrivals };
+        let (data, envelope) = rest.arrivals.next()?;
+        Some(copied(data, envelope, buffer))
+    }
+
+    /// Copies the first of the datagrams that were kept.
+    #[cold]
+    pub(super) fn take_kept(&self, buffer: &mut [u8]) -> Option<(usize, Envelope)> {
+        let (first, is_last) = self.cold.with(|cold| (cold.kept.pop_front(), cold.kept.is_empty()));
+        if is_last {
+            self.clear(KEPT);
+            self.cold.with(|cold| cold.kept = VecDeque::new());
+        }
+        let Kept { data, envelope } = first?;
+        Some(copied(&data, envelope, buffer))
+    }
+
     /// At most what one receive brings is kept, since the next one comes after it.
     #[cold]
     fn keep(&self, arrivals: &mut Arrivals<'_>) {
@@ -133,4 +158,11 @@ fn envelope(arrival: &Arrival<'_>) -> Option<Envelope> {
         destination: arrival.told.destination,
         ecn: arrival.told.ecn.and_then(Ecn::of_bits),
     })
+}
+
+/// Copies what fits.
+fn copied(data: &[u8], envelope: Envelope, buffer: &mut [u8]) -> (usize, Envelope) {
+    let count = data.len().min(buffer.len());
+    buffer[..count].copy_from_slice(&data[..count]);
+    (count, Envelope { is_truncated: envelope.is_truncated || count < data.len(), ..envelope })
 }

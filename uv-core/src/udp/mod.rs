@@ -12,6 +12,7 @@ mod inner;
 mod lent;
 mod options;
 mod outgoing;
+mod pull;
 mod receive;
 mod send;
 

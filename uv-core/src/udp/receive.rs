@@ -57,7 +57,12 @@ impl UdpInner {
         most.min(self.batch.get().into())
     }
 
-    fn receive_once(&self, fd: BorrowedFd<'_>, slots: &mut Slots, count: usize) -> Result<usize, Errno> {
+    pub(super) fn receive_once(
+        &self,
+        fd: BorrowedFd<'_>,
+        slots: &mut Slots,
+        count: usize,
+    ) -> Result<usize, Errno> {
         // GRO fills a buffer beyond the room for one datagram: what did not fit would be whole datagrams.
         let size = if self.has(GRO) { LARGEST_DATAGRAM } else { self.datagram_size.get() as usize };
         for _ in 0..INTERRUPTIONS {
