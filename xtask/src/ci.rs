@@ -11,6 +11,9 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// What is measured beside the project; no member of the workspace.
 const PEERS: &str = "bench/peers/Cargo.toml";
 
+/// Libraries of the ecosystem on the loop, with the adapters for them; no members of the workspace.
+const INTEROP: &str = "examples/interop/Cargo.toml";
+
 /// A step: its name, the words after `cargo`, and variables for it.
 pub(crate) type Step = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
@@ -76,6 +79,19 @@ const LINTS_WITH_FAULTS: &[&str] = &[
 const FAULTS: &[&str] =
     &["run", "--quiet", "--profile", "faults", "--package", "upcall-scenarios", "--", "--seeds", "1000"];
 
+const INTEROP_LINTS: &[&str] = &[
+    "clippy",
+    "--locked",
+    "--manifest-path",
+    INTEROP,
+    "--workspace",
+    "--all-targets",
+    "--all-features",
+    "--",
+    "-D",
+    "warnings",
+];
+
 const STEPS: &[Step] = &[
     ("formatting", &["fmt", "--all", "--check"], &[]),
     ("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
@@ -103,6 +119,28 @@ const STEPS: &[Step] = &[
         &[],
     ),
     ("tests of the peers", &["test", "--locked", "--manifest-path", PEERS], &[]),
+    ("formatting of the adapters", &["fmt", "--all", "--manifest-path", INTEROP, "--check"], &[]),
+    ("lints of the adapters", INTEROP_LINTS, &[]),
+    (
+        "documentation of the adapters",
+        &["doc", "--manifest-path", INTEROP, "--package=upcall-hyper", "--all-features", "--no-deps"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    ),
+    (
+        "tests of the adapters",
+        &["test", "--quiet", "--locked", "--manifest-path", INTEROP, "--workspace", "--all-features"],
+        &[],
+    ),
+];
+
+/// Each workspace has its own list, `deny.toml`.
+const DENY: &[Step] = &[
+    ("dependencies", &["deny", "check", "licenses", "sources", "bans"], &[]),
+    (
+        "dependencies of the adapters",
+        &["deny", "--manifest-path", INTEROP, "check", "licenses", "sources", "bans"],
+        &[],
+    ),
 ];
 
 /// Seconds for each fuzz target: enough to run the seeds, and to notice what any input finds.
@@ -113,10 +151,9 @@ pub(crate) fn run() -> Result<()> {
     for step in STEPS {
         cargo(step)?;
     }
-    let deny = ("dependencies", &["deny", "check", "licenses", "sources", "bans"][..], &[][..]);
     if Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success())
     {
-        cargo(&deny)?;
+        DENY.iter().try_for_each(cargo)?;
     } else {
         say("== dependencies: not checked, since there is no cargo-deny");
     }

@@ -11,7 +11,10 @@ use tests::workspace::root;
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 /// The crates that no other crate builds upon; all others are layers, with an interface and examples.
-const NO_LAYERS: &[&str] = &["cli", "bench", "testing", "xtask", "tests", "fuzz"];
+const NO_LAYERS: &[&str] = &["cli", "bench", "testing", "xtask", "tests", "fuzz", "compat", "examples"];
+
+/// Folders of crates, beside those that are at the top.
+const GROUPS: &[&str] = &["compat", "examples"];
 
 /// Lines above a line that belong to its explanation.
 const NEARBY: usize = 4;
@@ -55,7 +58,8 @@ pub(crate) static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
     let mut sources = Vec::new();
     for entry in fs::read_dir(root()).expect("the workspace is a folder") {
         let folder = entry.expect("the workspace can be listed").path();
-        if folder.join("Cargo.toml").exists() {
+        let is_group = GROUPS.iter().any(|group| folder.ends_with(group));
+        if folder.join("Cargo.toml").exists() || is_group {
             collect(&folder, &mut sources).expect("the sources can be read");
         }
     }

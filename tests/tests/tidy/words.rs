@@ -32,6 +32,7 @@ const DOCUMENTS: &[&str] = &[
     "CHANGELOG.md",
     "tests/conformance/README.md",
     "bench/peers/README.md",
+    "compat/hyper/README.md",
 ];
 
 #[test]
