@@ -2,7 +2,16 @@
 //! calls.
 
 use async_wrap::Environment;
+use async_wrap::task::TaskHandle;
+use std::any::Any;
+use std::cell::Cell;
+use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 /// The reason of a failure, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +22,12 @@ impl Failure {
     pub fn new(reason: impl fmt::Display) -> Self {
         Self(reason.to_string().into_boxed_str())
     }
+
+    fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::new(format_args!("the call has panicked: {}", text.unwrap_or("a value without text")))
+    }
 }
 
 impl fmt::Display for Failure {
@@ -21,37 +36,58 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl Error for Failure {}
 
-type Callback<T> = Box<dyn FnOnce(Result<T, Failure>)>;
+type Report<T> = Box<dyn FnOnce(&Environment, Result<T, Failure>)>;
 
-/// Reports once that a call has finished: now, or later from any callback of the thread.
+/// Reports once that a call has finished: now, or later from any callback or task of the thread.
 ///
-/// The callback runs in a tick of its own, never from within [`finish`](Self::finish). A completion that is dropped unused
-/// reports a failure, so that the caller does not wait in vain.
+/// The caller is told later, never from within [`finish`](Self::finish). A completion that is dropped unused reports a
+/// failure, so that the caller does not wait in vain.
 ///
 /// ```
 /// use pomelo::Completion;
 /// use async_wrap::Environment;
-/// use uv_core::{Loop, RunMode};
 ///
-/// let event_loop = Loop::new()?;
-/// let env = Environment::new(&event_loop);
+/// let env = Environment::with_new_loop()?;
 /// Completion::new(&env, |result| assert_eq!(result, Ok(7))).ok(7);
 /// Completion::<()>::new(&env, |result| assert!(result.is_err(), "dropped unused"));
-/// env.run(RunMode::Default)?;
-/// # Ok::<(), uv_core::Error>(())
+/// Completion::new(&env, |result| assert_eq!(result, Ok(8))).finish_with(async { Ok(8) });
+/// env.run_to_end()?;
+/// # Ok::<(), async_wrap::uv_core::Error>(())
 /// ```
 #[must_use = "a completion that is dropped reports a failure"]
 pub struct Completion<T: 'static = ()> {
     env: Environment,
-    callback: Option<Callback<T>>,
+    report: Option<Report<T>>,
 }
 
 impl<T> Completion<T> {
     /// A completion that calls `callback` from a tick of `env`.
     pub fn new(env: &Environment, callback: impl FnOnce(Result<T, Failure>) + 'static) -> Self {
-        Self { env: env.clone(), callback: Some(Box::new(callback)) }
+        Self::reporting(env, move |env, result| env.next_tick(move || callback(result)))
+    }
+
+    /// A completion, and a future that is ready when it has reported.
+    ///
+    /// ```
+    /// use pomelo::Completion;
+    /// use async_wrap::Environment;
+    ///
+    /// let env = Environment::with_new_loop()?;
+    /// let (done, finished) = Completion::pair(&env);
+    /// env.set_immediate(move || done.ok(7));
+    /// assert_eq!(env.block_on(finished)?, Ok(7));
+    /// # Ok::<(), async_wrap::uv_core::Error>(())
+    /// ```
+    pub fn pair(env: &Environment) -> (Self, Finished<T>) {
+        let outcome = Rc::new(Outcome { result: Cell::new(None), waker: Cell::new(None) });
+        let reported = Rc::clone(&outcome);
+        (Self::reporting(env, move |_, result| reported.settle(result)), Finished(outcome))
+    }
+
+    fn reporting(env: &Environment, report: impl FnOnce(&Environment, Result<T, Failure>) + 'static) -> Self {
+        Self { env: env.clone(), report: Some(Box::new(report)) }
     }
 
     /// Reports success.
@@ -69,16 +105,37 @@ impl<T> Completion<T> {
         self.tell(result);
     }
 
+    /// Reports the outcome of a future, which runs up to its first `await` now, and then as a task. A panic of it is a failure.
+    ///
+    /// Returns the task, if it has not ended with that. If the task is aborted, or ends with the loop, a failure is reported.
+    pub fn finish_with(
+        self,
+        call: impl Future<Output = Result<T, Box<dyn Error>>> + 'static,
+    ) -> Option<TaskHandle> {
+        let env = self.env.clone();
+        env.start_detached(async move {
+            let mut call = pin!(call);
+            let result = poll_fn(|context| {
+                // After a panic the future is only dropped.
+                match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context))) {
+                    Ok(poll) => poll.map_err(Failure::new),
+                    Err(panic) => Poll::Ready(Err(Failure::of_panic(&*panic))),
+                }
+            });
+            self.finish(result.await);
+        })
+    }
+
     fn tell(&mut self, result: Result<T, Failure>) {
-        if let Some(callback) = self.callback.take() {
-            self.env.next_tick(move || callback(result));
+        if let Some(report) = self.report.take() {
+            report(&self.env, result);
         }
     }
 }
 
 impl<T> Drop for Completion<T> {
     fn drop(&mut self) {
-        if self.callback.is_some() {
+        if self.report.is_some() {
             self.tell(Err(Failure::new("the completion was dropped without having been used")));
         }
     }
@@ -88,4 +145,51 @@ impl<T> fmt::Debug for Completion<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Completion").finish_non_exhaustive()
     }
+}
+
+/// A future that is ready when a completion has reported: see [`Completion::pair`]. Dropping it changes nothing for the call.
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Finished<T>(Rc<Outcome<T>>);
+
+/// What a completion and its future share.
+struct Outcome<T> {
+    result: Cell<Option<Result<T, Failure>>>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl<T> Outcome<T> {
+    fn settle(&self, result: Result<T, Failure>) {
+        self.result.set(Some(result));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Returns the report once. After that it stays pending.
+impl<T> Future for Finished<T> {
+    type Output = Result<T, Failure>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.0.result.take() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                self.0.waker.set(Some(context.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Finished<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finished").finish_non_exhaustive()
+    }
+}
+
+/// Makes a call in a tick of its own. Returns a future that is ready when the call has finished.
+pub(crate) fn call(env: &Environment, call: impl FnOnce(Completion) + 'static) -> Finished<()> {
+    let (done, finished) = Completion::pair(env);
+    env.next_tick(move || call(done));
+    finished
 }

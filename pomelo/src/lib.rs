@@ -2,7 +2,7 @@
 //!
 //! # Modules
 //!
-//! [`upcall`] has the traits of [components](upcall::Component) and modules, [`starter`] starts servers, [`admin`] is the
+//! [`upcall`] has the traits of [components](upcall::Component) and modules, [`futures`] what to await, [`starter`] starts servers, [`admin`] is the
 //! console of a master, [`config`] what the files say, and [`differences`] what Node's pomelo does otherwise.
 
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ mod completion;
 pub mod config;
 pub mod differences;
 mod error;
+pub mod futures;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod master;

@@ -7,10 +7,13 @@ use crate::admin::{
     Agent, CONSOLE, Credentials, Fleet, MASTER_WATCHER, MasterAgent, MasterConsole, MasterOptions,
     MasterWatcher, ServerClaim, Watchdog,
 };
+use crate::futures::AsyncComponent;
 use crate::record::{port, text};
-use crate::upcall::{Component, MasterHandler};
-use crate::{Application, Completion, Failure, Mode, State, starter};
+use crate::upcall::MasterHandler;
+use crate::{Application, Failure, Mode, State, starter};
 use net::ListenOptions;
+use std::cell::Cell;
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The setting that leaves the watchers out (`masterConfig.closeWatcher`).
@@ -21,11 +24,11 @@ const ANY_RECONNECT: &str = "reconnectWithoutToken";
 
 #[derive(Default)]
 pub(crate) struct Master {
-    agent: Option<MasterAgent>,
+    agent: Cell<Option<MasterAgent>>,
 }
 
 impl Master {
-    fn start(&mut self, app: &Application) -> Result<MasterAgent, Failure> {
+    fn listen(&self, app: &Application) -> Result<MasterAgent, Failure> {
         let credentials = Credentials::of(app)?;
         let has_tokens = credentials.tokens.is_some();
         let own_authority = app.take_authority();
@@ -46,7 +49,7 @@ impl Master {
         }
         agent.register(CONSOLE, MasterConsole::new(fleet));
         app.make_modules(&Agent::Master(agent.clone()));
-        self.agent = Some(agent.clone());
+        self.agent.set(Some(agent.clone()));
         let _place = app.place().mark();
         agent.listen(listen_options(app)).map_err(Failure::new)?;
         Ok(agent)
@@ -68,39 +71,26 @@ fn loopback(app: &Application) -> Option<IpAddr> {
     }
 }
 
-impl Component for Master {
-    fn on_start(&mut self, app: &Application, done: Completion) {
-        let agent = match self.start(app) {
-            Ok(agent) => agent,
-            Err(failure) => return done.finish(Err(failure)),
-        };
+impl AsyncComponent for Master {
+    async fn start(&self, app: &Application) -> Result<(), Box<dyn Error>> {
+        let agent = self.listen(app)?;
         app.set_master_agent(Some(agent.clone()));
-        let app = app.clone();
-        let env = app.environment().clone();
-        agent.start_modules(Completion::new(&env, move |result: Result<(), Failure>| {
-            if let Err(failure) = result {
-                return done.finish(Err(failure));
-            }
-            if app.state() == State::Stopped {
-                return done.fail("the application was stopped while its modules started");
-            }
-            match (app.fleet().filter(|_| app.mode() == Mode::Clusters), starter::chosen(&app)) {
-                (None, _) => done.ok(()),
-                (Some(fleet), Ok(servers)) => {
-                    fleet.start_all(servers.into_iter());
-                    done.ok(());
-                }
-                (Some(_), Err(error)) => done.fail(error),
-            }
-        }));
+        agent.modules_started().await?;
+        if app.state() == State::Stopped {
+            return Err("the application was stopped while its modules started".into());
+        }
+        if let Some(fleet) = app.fleet().filter(|_| app.mode() == Mode::Clusters) {
+            fleet.start_all(starter::chosen(app)?.into_iter());
+        }
+        Ok(())
     }
 
-    fn on_stop(&mut self, app: &Application, _: bool, done: Completion) {
+    async fn stop(&self, app: &Application, _: bool) -> Result<(), Box<dyn Error>> {
         if let Some(agent) = self.agent.take() {
             agent.close();
         }
         app.set_master_agent(None);
-        done.ok(());
+        Ok(())
     }
 }
 

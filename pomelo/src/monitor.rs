@@ -8,14 +8,16 @@ use crate::admin::{
     Agent, CONSOLE, Credentials, MONITOR_WATCHER, MonitorAgent, MonitorConsole, MonitorOptions,
     MonitorWatcher, ServerClaim, Target,
 };
+use crate::futures::AsyncComponent;
 use crate::record::{port, text};
-use crate::upcall::Component;
 use crate::{Application, Completion, Failure};
+use std::cell::Cell;
+use std::error::Error;
 use uv_core::os;
 
 #[derive(Default)]
 pub(crate) struct Monitor {
-    agent: Option<MonitorAgent>,
+    agent: Cell<Option<MonitorAgent>>,
 }
 
 /// The registration of this server.
@@ -43,33 +45,31 @@ fn target(app: &Application) -> Result<Target, Failure> {
     Ok(Target::new(host, port))
 }
 
-impl Component for Monitor {
-    fn on_start(&mut self, app: &Application, done: Completion) {
-        let (claim, target) = match claim(app).and_then(|claim| Ok((claim, target(app)?))) {
-            Ok(both) => both,
-            Err(failure) => return done.finish(Err(failure)),
-        };
+impl AsyncComponent for Monitor {
+    async fn start(&self, app: &Application) -> Result<(), Box<dyn Error>> {
+        let (claim, target) = (claim(app)?, target(app)?);
         let agent = MonitorAgent::new(app.environment(), MonitorOptions::new(target, claim));
-        self.agent = Some(agent.clone());
+        self.agent.set(Some(agent.clone()));
         app.set_monitor_agent(Some(agent.clone()));
         if app.disabled("closeWatcher") {
             agent.register(MONITOR_WATCHER, MonitorWatcher::new(app));
         }
         agent.register(CONSOLE, MonitorConsole::new(app));
         app.make_modules(&Agent::Monitor(agent.clone()));
-        let starting = agent.clone();
-        let _place = app.place().mark();
-        agent.connect(Completion::new(app.environment(), move |result: Result<(), Failure>| match result {
-            Ok(()) => starting.start_modules(done),
-            Err(failure) => done.finish(Err(failure)),
-        }));
+        let (done, connected) = Completion::pair(app.environment());
+        {
+            let _place = app.place().mark();
+            agent.connect(done);
+        }
+        connected.await?;
+        Ok(agent.modules_started().await?)
     }
 
-    fn on_stop(&mut self, app: &Application, _: bool, done: Completion) {
+    async fn stop(&self, app: &Application, _: bool) -> Result<(), Box<dyn Error>> {
         if let Some(agent) = self.agent.take() {
             agent.close();
         }
         app.set_monitor_agent(None);
-        done.ok(());
+        Ok(())
     }
 }

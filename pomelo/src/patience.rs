@@ -4,9 +4,14 @@
 //! processes that it waits for too. So the time is measured in steps, and a step that took far too long counts as a short
 //! one.
 
+use crate::Completion;
+use crate::futures::Finished;
 use async_wrap::{Environment, Heard, Timeout};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// The steps of a limit, unless the caller inspects it more often.
@@ -52,6 +57,41 @@ pub(crate) fn set_patience(env: &Environment, limit: Duration, callback: impl Fn
         }
         is_over
     })
+}
+
+/// A limit on the time of a future, which may be taken off.
+pub(crate) struct Limit {
+    timeout: Timeout,
+    reached: RefCell<Finished<()>>,
+}
+
+impl Limit {
+    /// Starts a limit.
+    pub(crate) fn new(env: &Environment, limit: Duration) -> Self {
+        let (done, reached) = Completion::pair(env);
+        let timeout = set_patience(env, limit, move || done.ok(()));
+        Self { timeout, reached: RefCell::new(reached) }
+    }
+
+    pub(crate) fn take_off(&self) {
+        self.timeout.clear();
+    }
+
+    /// Awaits a future until the limit is used up, which returns `None`. The limit ends with this.
+    pub(crate) async fn hold<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        let held = poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            // A limit that was taken off has failed.
+            Poll::Pending => match Pin::new(&mut *self.reached.borrow_mut()).poll(context) {
+                Poll::Ready(Ok(())) => Poll::Ready(None),
+                _ => Poll::Pending,
+            },
+        });
+        let held = held.await;
+        self.take_off();
+        held
+    }
 }
 
 /// Calls `look` at intervals until it returns `true`, or until the timeout is cleared.

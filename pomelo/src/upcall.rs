@@ -9,7 +9,7 @@ use serde_json::Value;
 /// A part of an application, started and stopped with it. Mirrors the components that pomelo's `app.load` takes.
 ///
 /// Each call ends with its [`Completion`], now or later; the next component waits for it. A method that is not implemented
-/// succeeds at once.
+/// succeeds at once. A component may also be an [`AsyncComponent`](crate::futures::AsyncComponent).
 ///
 /// ```
 /// use pomelo::upcall::Component;

@@ -1,11 +1,15 @@
 //! The components of an application, in the order in which they were loaded, and the plugins that load several. Mirrors
 //! `app.load`, `app.use` and `optComponents`.
 
+use crate::futures::Finished;
 use crate::upcall::{Component, Plugin};
-use crate::{Application, Completion, Error, Failure, Method, Result};
+use crate::{Application, Completion, Error, Failure, Method, Result, completion};
 use async_wrap::layer::HandlerCell;
 use std::cell::RefCell;
 use std::rc::Rc;
+
+/// A method of a component.
+pub(super) type Call = fn(&mut dyn Component, &Application, Completion);
 
 #[derive(Default)]
 pub(super) struct Components(RefCell<Vec<Rc<Loaded>>>);
@@ -16,10 +20,6 @@ pub(super) struct Loaded {
 }
 
 impl Components {
-    pub(super) fn nth(&self, index: usize) -> Option<Rc<Loaded>> {
-        self.0.borrow().get(index).cloned()
-    }
-
     /// Drops every component: they may hold the application.
     pub(super) fn clear(&self) {
         drop(self.0.take());
@@ -60,20 +60,22 @@ impl Application {
         self.inner().components.0.borrow().iter().map(|loaded| loaded.name.clone()).collect()
     }
 
-    /// Calls one component; `then` is called from a tick, with an error that names a component that failed.
-    pub(super) fn operate(
+    /// The loaded components, and those that are loaded meanwhile.
+    pub(super) fn loaded(&self) -> impl Iterator<Item = Rc<Loaded>> {
+        (0..).map_while(|index| self.inner().components.0.borrow().get(index).cloned())
+    }
+
+    /// Calls a component in a tick. Returns a future that is ready when that has finished, and keeps no component alive.
+    pub(super) fn call_component(
         &self,
-        loaded: &Rc<Loaded>,
-        method: Method,
-        call: impl FnOnce(&mut dyn Component, Completion),
-        then: impl FnOnce(Result<()>) + 'static,
-    ) {
-        let name = loaded.name.clone();
-        let done = Completion::new(self.environment(), move |result| {
-            then(result.map_err(|failure| failed(name, method, failure)));
-        });
-        // Never empty: the component is in its cell whenever a tick begins.
-        loaded.component.call(|component| call(&mut **component, done));
+        loaded: Rc<Loaded>,
+        call: impl FnOnce(&mut dyn Component, &Self, Completion) + 'static,
+    ) -> Finished<()> {
+        let app = self.clone();
+        completion::call(self.environment(), move |done| {
+            // Never empty: the component is in its cell whenever a tick begins.
+            loaded.component.call(|component| call(&mut **component, &app, done));
+        })
     }
 }
 

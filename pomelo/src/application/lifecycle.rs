@@ -1,7 +1,8 @@
 //! The lifecycle of this server's type. Mirrors `loadLifecycle` of pomelo's `lib/util/appUtil.js`.
 
+use crate::futures::Finished;
 use crate::upcall::Lifecycle;
-use crate::{AppEvent, Application};
+use crate::{AppEvent, Application, Completion, completion};
 use async_wrap::layer::HandlerCell;
 
 pub(super) struct Registered(HandlerCell<Box<dyn Lifecycle>>);
@@ -30,7 +31,18 @@ impl Application {
         self
     }
 
-    pub(super) fn on_lifecycle(&self, call: impl FnOnce(&mut dyn Lifecycle)) {
+    /// Calls the lifecycle in a tick. Returns a future that is ready when that has finished.
+    pub(super) fn call_lifecycle(
+        &self,
+        call: impl FnOnce(&mut dyn Lifecycle, &Self, Completion) + 'static,
+    ) -> Finished<()> {
+        let app = self.clone();
+        completion::call(self.environment(), move |done| {
+            app.on_lifecycle(|lifecycle| call(lifecycle, &app, done));
+        })
+    }
+
+    fn on_lifecycle(&self, call: impl FnOnce(&mut dyn Lifecycle)) {
         self.inner().lifecycle.0.call(|lifecycle| call(&mut **lifecycle));
     }
 

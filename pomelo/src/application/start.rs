@@ -1,13 +1,13 @@
 //! The start: one component after the other, then one `on_after_start` after the other. Mirrors `start` and
 //! `afterStart` of pomelo's `lib/application.js`, and `startByType` of its `lib/util/appUtil.js`.
 
-use super::components::failed;
+use super::components::{Call, failed};
 use super::options::{ALL, MASTER};
-use crate::{AppEvent, Application, Completion, Error, Failure, Method, Result, State, starter};
+use crate::futures::Awaited;
+use crate::master::Master;
+use crate::monitor::Monitor;
+use crate::{AppEvent, Application, Error, Method, Result, State, starter};
 use std::time::Instant;
-
-type Callback = Box<dyn FnOnce(Result<()>)>;
-type Then = Box<dyn FnOnce(Application, Result<()>)>;
 
 impl Application {
     /// Starts the application: the components that were loaded, then the default ones, strictly one after the other.
@@ -18,35 +18,82 @@ impl Application {
     ///
     /// A second call only gives `done` [`Error::AlreadyStarted`]; a call after `stop`, [`Error::Stopped`].
     pub fn start(&self, done: impl FnOnce(Result<()>) + 'static) {
-        let inner = self.inner();
-        if self.is_stopped() {
-            self.environment().next_tick(|| done(Err(Error::Stopped)));
-            return;
-        }
-        if inner.is_starting.replace(true) || self.state() > State::Inited {
-            self.environment().next_tick(|| done(Err(Error::AlreadyStarted)));
-            return;
-        }
-        inner.started_at.set(Some((Instant::now(), self.loop_time())));
-        let (app, done): (_, Callback) = (self.clone(), Box::new(done));
-        self.environment().next_tick(move || app.begin(done));
+        let (app, claimed) = (self.clone(), self.claim_start());
+        let starting = async move {
+            claimed?;
+            app.start_claimed().await
+        };
+        self.environment().spawn_detached(async move { done(starting.await) });
     }
 
-    fn begin(self, done: Callback) {
-        if self.is_stopped() {
-            return done(Err(Error::Stopped));
+    /// Like [`start`](Self::start), for a task that awaits it. Dropping the future gives the start up: the component that is
+    /// starting may still finish, those after it are not started, and a [`stop`](Self::stop) stops them all.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyStarted`], [`Error::Stopped`], or the first failure.
+    pub async fn startup(&self) -> Result<()> {
+        self.claim_start()?;
+        self.start_claimed().await
+    }
+
+    fn claim_start(&self) -> Result<()> {
+        self.check_running()?;
+        let inner = self.inner();
+        if inner.is_starting.replace(true) || self.state() > State::Inited {
+            return Err(Error::AlreadyStarted);
         }
+        inner.started_at.set(Some((Instant::now(), self.loop_time())));
+        Ok(())
+    }
+
+    async fn start_claimed(&self) -> Result<()> {
+        self.check_running()?;
         if self.is_launcher() {
             self.inner().is_starting.set(false);
-            return done(starter::run_servers(&self).and_then(first_failure));
+            return starter::run_servers(self)?.into_iter().next().map_or(Ok(()), Err);
         }
         self.load_defaults();
-        let (app, name) = (self.clone(), Method::BeforeStartup);
-        let before = Completion::new(self.environment(), move |result: Result<(), Failure>| match result {
-            Ok(()) => app.start_components(done),
-            Err(failure) => app.components_started(Err(failed("lifecycle", name, failure)), done),
+        let started = self.start_components().await;
+        self.reach(State::Start)?;
+        started?;
+        log::info!(target: "pomelo", "{:?} enter after start...", self.id());
+        let started =
+            self.call_components(Method::AfterStart, |part, app, done| part.on_after_start(app, done)).await;
+        self.reach(State::Started)?;
+        if started.is_ok() {
+            log::info!(target: "pomelo", "{:?} finish start", self.id());
+        }
+        let told = self.call_lifecycle(|lifecycle, app, done| lifecycle.on_after_startup(app, done));
+        self.announce_start();
+        started.and(told.await.map_err(|failure| failed("lifecycle", Method::AfterStartup, failure)))
+    }
+
+    async fn start_components(&self) -> Result<()> {
+        let told = self.call_lifecycle(|lifecycle, app, done| lifecycle.on_before_startup(app, done)).await;
+        self.check_running()?;
+        told.map_err(|failure| failed("lifecycle", Method::BeforeStartup, failure))?;
+        self.call_components(Method::Start, |part, app, done| part.on_start(app, done)).await
+    }
+
+    /// Calls the components one after the other, until one fails.
+    async fn call_components(&self, method: Method, call: Call) -> Result<()> {
+        for component in self.loaded() {
+            let name = component.name.clone();
+            let called = self.call_component(component, call).await;
+            // What is given up because of the stop has not failed.
+            self.check_running()?;
+            called.map_err(|failure| failed(name, method, failure))?;
+        }
+        Ok(())
+    }
+
+    /// In a tick, behind the call of the lifecycle and before anything that comes of it.
+    fn announce_start(&self) {
+        let app = self.clone();
+        self.environment().next_tick(move || {
+            log::info!(target: "pomelo", "{:?} startup in {} ms", app.id(), app.uptime().as_millis());
+            app.tell(&AppEvent::StartServer(app.id().to_owned()));
         });
-        self.on_lifecycle(|lifecycle| lifecycle.on_before_startup(&self, before));
     }
 
     /// Whether this process only starts servers.
@@ -64,70 +111,20 @@ impl Application {
             return;
         }
         if self.is_master() {
-            let _ = self.load("__master__", crate::master::Master::default());
+            let _ = self.load("__master__", Awaited::new(Master::default()));
         }
-        let _ = self.load("__monitor__", crate::monitor::Monitor::default());
+        let _ = self.load("__monitor__", Awaited::new(Monitor::default()));
     }
 
-    fn start_components(self, done: Callback) {
-        self.series(0, Method::Start, Box::new(|app, result| app.components_started(result, done)));
+    fn reach(&self, state: State) -> Result<()> {
+        self.check_running()?;
+        self.inner().state.set(state);
+        Ok(())
     }
 
-    fn components_started(self, result: Result<()>, done: Callback) {
-        if self.is_stopped() {
-            return done(Err(Error::Stopped));
-        }
-        self.inner().state.set(State::Start);
-        if result.is_err() {
-            return done(result);
-        }
-        log::info!(target: "pomelo", "{:?} enter after start...", self.id());
-        self.series(0, Method::AfterStart, Box::new(|app, result| app.finish(result, done)));
+    /// Fails if the application is stopped, or will be as soon as its servers are.
+    fn check_running(&self) -> Result<()> {
+        let is_stopped = self.state() == State::Stopped || self.fleet().is_some_and(|fleet| fleet.is_over());
+        if is_stopped { Err(Error::Stopped) } else { Ok(()) }
     }
-
-    fn finish(self, result: Result<()>, done: Callback) {
-        if self.is_stopped() {
-            return done(Err(Error::Stopped));
-        }
-        self.inner().state.set(State::Started);
-        if result.is_ok() {
-            log::info!(target: "pomelo", "{:?} finish start", self.id());
-        }
-        let after = Completion::new(self.environment(), move |told: Result<(), Failure>| {
-            let told = told.map_err(|failure| failed("lifecycle", Method::AfterStartup, failure));
-            done(result.and(told));
-        });
-        self.on_lifecycle(|lifecycle| lifecycle.on_after_startup(&self, after));
-        let took = self.uptime().as_millis();
-        log::info!(target: "pomelo", "{:?} startup in {took} ms", self.id());
-        // Not queued: it comes before the completion of the lifecycle.
-        self.tell(&AppEvent::StartServer(self.id().to_owned()));
-    }
-
-    /// Calls the components from the `index`th on, each in its own tick, until one fails.
-    fn series(self, index: usize, method: Method, then: Then) {
-        if self.is_stopped() {
-            return then(self, Err(Error::Stopped));
-        }
-        let Some(loaded) = self.inner().components.nth(index) else { return then(self, Ok(())) };
-        let app = self.clone();
-        let next = move |result| match result {
-            Ok(()) => app.series(index + 1, method, then),
-            Err(error) => then(app, Err(error)),
-        };
-        let call = |component: &mut dyn crate::upcall::Component, done| match method {
-            Method::AfterStart => component.on_after_start(&self, done),
-            _ => component.on_start(&self, done),
-        };
-        self.operate(&loaded, method, call, next);
-    }
-
-    /// Whether the application is stopped, or will be as soon as its servers are.
-    fn is_stopped(&self) -> bool {
-        self.state() == State::Stopped || self.fleet().is_some_and(|fleet| fleet.is_over())
-    }
-}
-
-fn first_failure(failures: Vec<Error>) -> Result<()> {
-    failures.into_iter().next().map_or(Ok(()), Err)
 }

@@ -1,33 +1,20 @@
 //! The stop: one component after the other, in the order of the start, within a time limit. Mirrors `stop` of pomelo's
 //! `lib/application.js` and `stopComps` of its `lib/util/appUtil.js`.
 
-use crate::patience::set_patience;
+use super::components::failed;
+use crate::patience::Limit;
 use crate::upcall::Component;
-use crate::{Application, Method, State};
-use async_wrap::Timeout;
-use std::cell::{Cell, RefCell};
+use crate::{Application, Completion, Method, State};
+use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Continues the stop after [`Lifecycle::on_before_shutdown`](crate::upcall::Lifecycle::on_before_shutdown): the components
 /// stop once it is [used](Self::go) or dropped.
-pub struct ShutDown(Option<Stopping>);
-
-/// A stop in progress.
-#[derive(Clone)]
-struct Stopping {
-    app: Application,
-    force: bool,
-    progress: Rc<Progress>,
-}
-
-struct Progress {
-    /// What the stop waits for, in words.
-    waits_for: RefCell<String>,
-    /// Whether the time limit has ended the stop.
-    is_over: Cell<bool>,
-    limit: RefCell<Option<Timeout>>,
+pub struct ShutDown {
+    done: Completion,
+    limit: Rc<Limit>,
 }
 
 impl Application {
@@ -63,94 +50,69 @@ impl Application {
     ///
     /// A second call only logs a warning.
     pub fn stop(&self, force: bool) {
+        // Up to its first `await` now: the state is `Stopped` when this returns.
+        self.environment().start_detached(self.clone().end_components(force));
+    }
+
+    /// Like [`stop`](Self::stop), for a task that awaits it; after a second call it waits for nothing. Dropping the future
+    /// lets the stop go on.
+    pub async fn shutdown(&self, force: bool) {
+        let (app, (done, stopped)) = (self.clone(), Completion::pair(self.environment()));
+        self.environment().start_detached(async move {
+            app.end_components(force).await;
+            done.ok(());
+        });
+        // Fails if the loop has ended.
+        let _ = stopped.await;
+    }
+
+    async fn end_components(self, force: bool) {
         if self.inner().state.replace(State::Stopped) == State::Stopped {
             log::warn!(target: "pomelo", "[pomelo application] application is not running now.");
             return;
         }
-        let progress = Progress {
-            waits_for: RefCell::new("beforeShutdown of the lifecycle".into()),
-            is_over: Cell::new(false),
-            limit: RefCell::default(),
-        };
-        let stopping = Stopping { app: self.clone(), force, progress: Rc::new(progress) };
-        let late = stopping.clone();
-        let limit = set_patience(self.environment(), self.stop_limit(), move || late.time_is_up());
-        stopping.progress.limit.replace(Some(limit));
-        self.environment().next_tick(move || stopping.begin());
-    }
-}
-
-impl Stopping {
-    fn begin(self) {
-        let app = self.app.clone();
-        let shut_down = ShutDown(Some(self));
-        app.on_lifecycle(|lifecycle| lifecycle.on_before_shutdown(&app, shut_down));
-    }
-
-    fn stop_from(self, index: usize) {
-        if self.progress.is_over.get() {
-            return;
+        let limit = Rc::new(Limit::new(self.environment(), self.stop_limit()));
+        let waits_for = RefCell::new("beforeShutdown of the lifecycle".to_owned());
+        let is_in_time = limit.hold(self.stop_components(force, &limit, &waits_for)).await.is_some();
+        if !is_in_time {
+            let (waits_for, limit) = (waits_for.borrow(), self.stop_limit());
+            log::error!(target: "pomelo", "{:?}: {waits_for} did not finish its stop within {limit:?}", self.id());
         }
-        let Some(loaded) = self.app.inner().components.nth(index) else { return self.finish() };
-        self.progress.waits_for.replace(format!("component {:?}", loaded.name));
-        let (app, force) = (self.app.clone(), self.force);
-        let call = |component: &mut dyn Component, done| component.on_stop(&app, force, done);
-        // A failure has been logged.
-        app.operate(&loaded, Method::Stop, call, move |_| self.stop_from(index + 1));
-    }
-
-    fn finish(&self) {
-        self.progress.cancel_limit();
-        self.end(self.force);
-    }
-
-    fn time_is_up(&self) {
-        let (limit, waits_for) = (self.app.stop_limit(), self.progress.waits_for.borrow().clone());
-        log::error!(target: "pomelo", "{:?}: {waits_for} did not finish its stop within {limit:?}", self.app.id());
-        self.progress.is_over.set(true);
-        self.end(true);
-    }
-
-    fn end(&self, exits: bool) {
-        self.app.release();
-        if exits {
-            self.app.exit(0);
+        self.release();
+        if force || !is_in_time {
+            self.exit(0);
         }
     }
-}
 
-impl Progress {
-    fn cancel_limit(&self) {
-        if let Some(limit) = self.limit.take() {
-            limit.clear();
+    /// Calls the lifecycle and then each component, and tells `waits_for` what it waits for, in words.
+    async fn stop_components(&self, force: bool, limit: &Rc<Limit>, waits_for: &RefCell<String>) {
+        let limit = Rc::clone(limit);
+        let told = self.call_lifecycle(move |lifecycle, app, done| {
+            lifecycle.on_before_shutdown(app, ShutDown { done, limit });
+        });
+        // Dropped is as good as used.
+        let _ = told.await;
+        for component in self.loaded() {
+            let name = component.name.clone();
+            waits_for.replace(format!("component {name:?}"));
+            let stop =
+                move |part: &mut dyn Component, app: &Self, done: Completion| part.on_stop(app, force, done);
+            if let Err(failure) = self.call_component(component, stop).await {
+                failed(name, Method::Stop, failure);
+            }
         }
     }
 }
 
 impl ShutDown {
     /// Continues the stop.
-    pub fn go(mut self) {
-        self.proceed();
+    pub fn go(self) {
+        self.done.ok(());
     }
 
     /// Removes the time limit of this stop: the process ends when the components have stopped, however long it takes.
     pub fn cancel_time_limit(&self) {
-        if let Some(stopping) = &self.0 {
-            stopping.progress.cancel_limit();
-        }
-    }
-
-    fn proceed(&mut self) {
-        if let Some(stopping) = self.0.take() {
-            let environment = stopping.app.environment().clone();
-            environment.next_tick(move || stopping.stop_from(0));
-        }
-    }
-}
-
-impl Drop for ShutDown {
-    fn drop(&mut self) {
-        self.proceed();
+        self.limit.take_off();
     }
 }
 

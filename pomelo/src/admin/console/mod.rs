@@ -9,7 +9,7 @@ use crate::admin::agent::{Agent, WeakAgent};
 use crate::admin::message::Response;
 use crate::admin::reply::Reply;
 use crate::upcall::Module;
-use crate::{Completion, Failure};
+use crate::{Completion, Failure, completion};
 use async_wrap::layer::HandlerCell;
 use async_wrap::{Environment, Timeout};
 use serde_json::{Value, json};
@@ -74,10 +74,24 @@ impl Console {
 
     /// Calls `on_start` of all modules, one after the other, until one fails.
     pub fn start_modules(&self, done: Completion) {
-        let modules = self.modules.borrow().clone();
         if let Some(agent) = self.agent.upgrade() {
-            start_next(agent, modules.into_iter(), done);
+            done.finish_with(async move { Ok(agent.modules_started().await?) });
         }
+    }
+
+    /// Does what [`start_modules`](Self::start_modules) does.
+    pub(crate) async fn modules_started(&self) -> Result<(), Failure> {
+        let modules = self.modules.borrow().clone();
+        for record in modules {
+            let agent = self.agent.upgrade();
+            let start = move |done| {
+                if let Some(agent) = agent {
+                    record.module.call(|module| module.on_start(&agent, done));
+                }
+            };
+            completion::call(&self.env, start).await?;
+        }
+        Ok(())
     }
 
     /// Enables a module of this process. Returns whether it was disabled.
@@ -161,19 +175,6 @@ fn is_internal(id: &str) -> bool {
     let name = id.strip_prefix("__").and_then(|rest| rest.strip_suffix("__"));
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(is_word))
-}
-
-fn start_next(agent: Agent, mut modules: std::vec::IntoIter<Rc<Record>>, done: Completion) {
-    let Some(record) = modules.next() else { return done.ok(()) };
-    let next = {
-        let agent = agent.clone();
-        move |result: Result<(), Failure>| match result {
-            Ok(()) => start_next(agent, modules, done),
-            Err(failure) => done.fail(failure),
-        }
-    };
-    let next = Completion::new(&agent.env, next);
-    record.module.call(|module| module.on_start(&agent, next));
 }
 
 impl Record {
