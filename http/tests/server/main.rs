@@ -29,6 +29,7 @@ mod robust;
 #[path = "../../../tests/shared/seeds.rs"]
 pub(crate) mod seeds;
 mod serve;
+mod serve_life;
 mod serve_stream;
 mod serve_upgrade;
 mod timeouts;
