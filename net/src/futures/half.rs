@@ -3,7 +3,7 @@
 use super::AsyncSocket;
 use crate::{Result, Socket};
 use futures_io::{AsyncRead, AsyncWrite};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -74,12 +74,26 @@ impl AsyncWrite for WriteHalf {
         Pin::new(&mut self.0).poll_write(context, data)
     }
 
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, buffers)
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_flush(context)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_close(context)
+    }
+}
+
+impl Drop for ReadHalf {
+    fn drop(&mut self) {
+        self.0.0.stop_reading();
     }
 }
 

@@ -4,6 +4,7 @@ use super::AsyncSocket;
 use crate::upcall::ServerHandler;
 use crate::{Address, Error, ErrorCode, ListenOptions, Result, Server, ServerOptions, Socket};
 use async_wrap::Environment;
+use async_wrap::layer::OnDrop;
 use futures_core::Stream;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -70,11 +71,17 @@ impl Incoming {
 
     /// The next connection.
     ///
-    /// Dropping the future loses none.
+    /// Dropping the future loses none: those that come stay in the kernel again.
     ///
     /// # Errors
     /// Any error of listening or accepting; the server tries again. `ServerNotRunning` once it is closed.
     pub async fn accept(&mut self) -> Result<AsyncSocket> {
+        let (server, accepted) = (self.server.clone(), Rc::clone(&self.accepted));
+        let _waiting = OnDrop::new(|| {
+            if accepted.waker.take().is_some() {
+                server.pause();
+            }
+        });
         let next = poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await;
         next.unwrap_or_else(|| Err(Error::new(ErrorCode::ServerNotRunning, "accept: the server is closed")))
     }

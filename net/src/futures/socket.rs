@@ -6,14 +6,15 @@ use crate::upcall::SocketHandler;
 use crate::{ConnectOptions, Error, ErrorCode, Pulled, Result, Socket};
 use async_wrap::Environment;
 use async_wrap::layer::ColdCell;
+use async_wrap::layer::OnDrop;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 /// A connection whose reads and writes are awaited. It has futures-io's `AsyncRead` and `AsyncWrite`, whose extensions the
 /// crate `futures-util` has, and so runs what is written for them.
@@ -22,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 /// kernel takes and queues a copy of the rest, up to the socket's high-water mark; then it waits. A flush has nothing to do: what
 /// was taken is sent.
 ///
-/// Dropping a future of it loses no byte. Dropping the socket sends what was written, with the FIN behind it, and closes: see
+/// It keeps the loop alive while a read or a write waits. Dropping a future of it loses no byte. Dropping the socket sends what was written, with the FIN behind it, and closes: see
 /// [`Socket::destroy_soon`].
 ///
 /// ```
@@ -148,6 +149,7 @@ impl AsyncSocket {
     /// # Errors
     /// What has broken the connection, such as `ECONNRESET`; `SocketClosed` once destroyed.
     pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let _waiting = OnDrop::new(|| self.0.stop_reading());
         poll_fn(|context| self.0.poll_read(context, buffer)).await
     }
 
@@ -175,6 +177,7 @@ impl AsyncSocket {
     /// # Errors
     /// As for [`Socket::write`].
     pub async fn write(&mut self, data: &[u8]) -> Result<usize> {
+        let _waiting = OnDrop::new(|| self.0.stop_writing());
         poll_fn(|context| self.0.poll_write(context, data)).await
     }
 
@@ -193,9 +196,12 @@ impl AsyncSocket {
     /// Sends the FIN behind what was written, and waits until the kernel has all of it ('finish'). The other direction stays
     /// open.
     ///
+    /// Dropping the future, once it was polled, sends the FIN all the same.
+    ///
     /// # Errors
     /// What has broken the connection.
     pub async fn finish(&mut self) -> Result<()> {
+        let _waiting = OnDrop::new(|| self.0.stop_writing());
         poll_fn(|context| self.0.poll_finish(context)).await
     }
 }
@@ -247,7 +253,37 @@ impl Shared {
         Some(count)
     }
 
+    /// Nothing waits for input any more: it stays in the kernel, and the socket does not keep the loop alive for it.
+    pub(super) fn stop_reading(&self) {
+        if self.wakes.reader.take().is_some() {
+            self.socket.pause();
+        }
+    }
+
+    fn stop_writing(&self) {
+        drop(self.wakes.writer.take());
+    }
+
     pub(super) fn poll_write(&self, context: &Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+        ready!(self.poll_room(context))?;
+        // What the kernel does not take is queued.
+        let data = &data[..data.len().min(self.socket.high_water_mark().max(1))];
+        Poll::Ready(self.wrote(data.len(), self.socket.write(data)))
+    }
+
+    /// Writes all of `buffers`, if they are not longer than what one write may queue, else some of the first.
+    fn poll_write_vectored(&self, context: &Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<Result<usize>> {
+        let total = buffers.iter().map(|buffer| buffer.len()).sum();
+        if total > self.socket.high_water_mark() {
+            let first = buffers.iter().find(|buffer| !buffer.is_empty());
+            return self.poll_write(context, first.map_or(&[], |first| first));
+        }
+        ready!(self.poll_room(context))?;
+        Poll::Ready(self.wrote(total, self.socket.writev(buffers)))
+    }
+
+    /// Waits until a write may queue something, and for the socket's turn.
+    fn poll_room(&self, context: &Context<'_>) -> Poll<Result<()>> {
         if self.wakes.is_closed.get() {
             return Poll::Ready(Err(self.why_closed()));
         }
@@ -260,12 +296,14 @@ impl Shared {
             self.wakes.written.renew();
             return wait_for_a_turn(self.socket.environment(), context);
         }
-        // What the kernel does not take is queued.
-        let data = &data[..data.len().min(self.socket.high_water_mark().max(1))];
-        Poll::Ready(self.socket.write(data).map(|has_room| {
+        Poll::Ready(Ok(()))
+    }
+
+    fn wrote(&self, count: usize, has_room: Result<bool>) -> Result<usize> {
+        has_room.map(|has_room| {
             self.wakes.is_full.set(!has_room);
-            data.len()
-        }))
+            count
+        })
     }
 
     pub(super) fn poll_finish(&self, context: &Context<'_>) -> Poll<Result<()>> {
@@ -310,6 +348,14 @@ impl AsyncRead for AsyncSocket {
 impl AsyncWrite for AsyncSocket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.0.poll_write(context, data).map_err(Into::into)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write_vectored(context, buffers).map_err(Into::into)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
