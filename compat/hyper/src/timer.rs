@@ -118,7 +118,7 @@ impl Future for LoopSleep {
                 if rest.is_zero() {
                     return Poll::Ready(());
                 }
-                this.number = Some(this.clock.enter(rest, context.waker()));
+                this.number = Some(this.clock.enter(rest, context.waker().clone()));
                 Poll::Pending
             }
         }
@@ -139,11 +139,11 @@ impl Clock {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, rest: Duration, waker: &Waker) -> u64 {
+    fn enter(&self, rest: Duration, waker: Waker) -> u64 {
         let mut table = self.table();
         table.last_number += 1;
         let number = table.last_number;
-        table.waiting.insert(number, Waiting { rest, due: None, waker: waker.clone() });
+        table.waiting.insert(number, Waiting { rest, due: None, waker });
         table.arrived.push(number);
         let driver = table.driver.take();
         drop(table);
