@@ -15,11 +15,12 @@
 //! # Ok::<(), uv_core::Error>(())
 //! ```
 
-use crate::awaited::{After, work_of};
+use crate::awaited::{After, Slot, work_of};
 use crate::{Environment, Provider};
 use bytes::Bytes;
 use std::fs::{Metadata, OpenOptions};
 use std::path::Path;
+use std::rc::Rc;
 use uv_core::file as requests;
 use uv_core::threads::Work;
 use uv_core::{Errno, Error, Result};
@@ -136,6 +137,20 @@ impl File {
             }
             all.extend_from_slice(&part);
         }
+    }
+
+    /// Closes the file in the pool, and reports errors, which dropping it does not. Requests of clones that have not begun are
+    /// cancelled.
+    ///
+    /// Dropping the future, once it was polled, closes the file all the same.
+    ///
+    /// # Errors
+    /// `EBADF` if a clone was closed before; any error of `close(2)`.
+    pub async fn close(self) -> Result<()> {
+        let slot = Rc::new(Slot::default());
+        let told = Rc::clone(&slot);
+        self.file.close(self.env.request(Provider::FsReqPromise, move |closed| told.put(closed)))?;
+        slot.value_or(|| {}).await
     }
 
     async fn request<T: 'static>(

@@ -126,6 +126,7 @@ fn files() {
             file.sync().await.expect("on the disk");
             assert_eq!(file.read_at(1, 2).await.as_deref(), Ok(&b"el"[..]));
             file.stat().await.expect("it is open");
+            file.close().await.expect("it is closed");
         }
     });
     let folder = temporary("folder");

@@ -111,6 +111,34 @@ fn each_request_is_a_resource() {
     assert_eq!(&all[4..8], ["before 2", "after 2", "before 1", "after 1"]);
 }
 
+/// Whether this process has the file open.
+fn is_open(path: &std::path::Path) -> bool {
+    let all = std::fs::read_dir("/proc/self/fd").expect("Linux has it");
+    all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()).any(|target| target == path)
+}
+
+// tokio-rs/tokio#2307, tokio-rs/tokio#4296: what was awaited is written, and a file that is dropped is closed.
+#[test]
+fn a_write_is_done_when_it_was_awaited_and_a_file_is_closed_with_its_last_handle() {
+    let folder = Folder::new("closed");
+    let path = folder.at("file");
+    run(|env| async move {
+        let options = OpenOptions::new().write(true).create(true).clone();
+        let file = File::open(&env, &path, &options).await.expect("opened");
+        file.write_at(0, "hello").await.expect("written");
+        assert_eq!(std::fs::read(&path).expect("it is there"), b"hello");
+        assert!(is_open(&path));
+        drop(file);
+        assert!(!is_open(&path));
+        let file = File::open(&env, &path, &options).await.expect("opened");
+        let clone = file.clone();
+        file.close().await.expect("closed");
+        assert!(!is_open(&path));
+        assert_eq!(clone.sync().await.expect_err("it is closed").errno(), Errno::EBADF);
+        assert_eq!(clone.close().await.expect_err("it is closed").errno(), Errno::EBADF);
+    });
+}
+
 // A FIFO without a writer: its open blocks a thread, and not the loop.
 #[test]
 fn the_loop_does_not_wait_for_a_file_whose_future_was_dropped() {

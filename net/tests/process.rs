@@ -143,6 +143,26 @@ fn wait_ends_the_input() {
     });
 }
 
+// python/cpython#119710: the child has ended, although a child of its own has the pipe.
+#[test]
+fn wait_ends_with_the_child_and_output_with_its_pipes() {
+    run(|env| async move {
+        let command = shell("sleep 600 & echo $!").stdout(Stdio::Pipe);
+        let mut child = command.spawn(&env).expect("started");
+        assert!(child.wait().await.success());
+        let mut output = child.stdout.take().expect("a pipe");
+        let mut buffer = [0; 20];
+        let count = output.read(&mut buffer).await.expect("open");
+        let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        let grandchild = text.trim().parse().expect("a number");
+        assert!(env.timeout(Duration::from_millis(5), output.read(&mut buffer)).await.is_err());
+        net::uv_core::process::kill(grandchild, Signal::SIGKILL).expect("it is alive");
+        assert_eq!(output.read(&mut buffer).await, Ok(0));
+        let late = shell("(sleep 0.05; echo late) &").output(&env).await.expect("started");
+        assert_eq!(late.stdout, b"late\n");
+    });
+}
+
 // tokio-rs/tokio#2685, alexcrichton/tokio-process#3: no process is left, and no zombie.
 #[test]
 fn a_child_that_is_dropped_is_killed() {

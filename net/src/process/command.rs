@@ -131,7 +131,7 @@ impl Command {
     /// time. It starts at the first poll. Processes that the child has started, and that still have its output, are waited for
     /// as well.
     ///
-    /// Dropping the future kills the child.
+    /// Dropping the future kills the child, and not those that it has started.
     ///
     /// # Errors
     /// As for [`spawn`](Self::spawn); `ENOBUFS` if a stream has more bytes than the [`limit`](Self::limit): the child is killed.

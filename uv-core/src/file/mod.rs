@@ -274,7 +274,10 @@ impl File {
             move || work(&file),
             move |result| {
                 inner.requests.borrow_mut().end(number);
-                after(completed(op, &inner.path, result));
+                let result = completed(op, &inner.path, result);
+                // If the program drops its last handle in `after`, the file is closed there.
+                drop(inner);
+                after(result);
             },
         );
         self.0.requests.borrow_mut().waiting.push_back((number, request.clone()));
