@@ -3,6 +3,7 @@
 //! # Modules
 //!
 //! The module [`upcall`] has the traits that this layer calls; [`layer`] has what a layer above builds on.
+//! [`differences`] has where the order is not Node's.
 //!
 //! # Tracing
 //!
@@ -14,6 +15,7 @@
 
 mod awaited;
 mod destroyed;
+pub mod differences;
 mod driver;
 mod environment;
 pub mod file;
