@@ -339,3 +339,39 @@ fn a_body_that_is_not_read_obeys_back_pressure() {
         server.await.expect("no panic").expect("a client that keeps the rules");
     });
 }
+
+#[test]
+fn several_buffers_are_written_at_once_if_hyper_is_told_to() {
+    async fn long(_: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
+        let chunks = (0..20).map(|number| Ok(Frame::data(Bytes::from(vec![number; 20_000]))));
+        Ok(Response::new(StreamBody::new(stream::iter(chunks)).boxed()))
+    }
+    run(|env| async move {
+        let (mut client, socket) = pair(&env).await;
+        let mut builder = http1_server(&env);
+        builder.writev(true);
+        let server = env.spawn_local(builder.serve_connection(Io::new(socket), service_fn(long)));
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n").await.expect("open");
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).await.expect("open");
+        let body = all.split_off(all.len() - 400_000);
+        assert!(all.ends_with(b"\r\n\r\n"), "a head alone is before the body");
+        assert!((0..20).all(|number| body[number * 20_000..][..20_000] == [number as u8; 20_000]));
+        server.await.expect("no panic").expect("a client that keeps the rules");
+    });
+}
+
+#[test]
+fn a_service_that_panics_ends_its_connection_and_the_loop_goes_on() {
+    async fn panic(_: Request<Incoming>) -> Result<Response<String>, Infallible> {
+        std::panic::resume_unwind(Box::new("meant"))
+    }
+    run(|env| async move {
+        let (mut client, socket) = pair(&env).await;
+        let connection = http1_server(&env).serve_connection(Io::new(socket), service_fn(panic));
+        let server = env.spawn_local(connection);
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("open");
+        assert_eq!(read_to_end(&mut client).await, "");
+        assert!(!server.await.expect_err("it has panicked").is_aborted());
+    });
+}
