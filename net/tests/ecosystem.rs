@@ -38,7 +38,7 @@ async fn echoing(env: &Environment) -> AsyncSocket {
     client
 }
 
-// AI1: a gibibyte; an eighth of it without optimization, so that the test takes seconds.
+// AI1, AI5: a gibibyte; an eighth of it without optimization, so that the test takes seconds.
 #[test]
 fn a_copy_echoes_a_gibibyte_in_less_than_a_mebibyte_of_memory() {
     const TOTAL: u64 = if cfg!(debug_assertions) { 1 << 27 } else { 1 << 30 };

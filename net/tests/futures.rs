@@ -60,6 +60,7 @@ async fn echo(mut socket: AsyncSocket) {
     socket.finish().await.expect("the FIN is sent");
 }
 
+// AI1
 #[test]
 fn a_gigabyte_comes_back_through_two_sockets() {
     const TOTAL: usize = if cfg!(debug_assertions) { 1 << 27 } else { 1 << 30 };
@@ -90,6 +91,7 @@ fn a_gigabyte_comes_back_through_two_sockets() {
     });
 }
 
+// AI4
 #[test]
 fn a_read_future_that_is_dropped_loses_no_byte() {
     run(|env| async move {
@@ -109,6 +111,7 @@ fn a_read_future_that_is_dropped_loses_no_byte() {
     });
 }
 
+// AI3, AI4
 #[test]
 fn a_write_waits_for_room_and_a_dropped_one_leaves_what_was_accepted() {
     run(|env| async move {
@@ -128,6 +131,7 @@ fn a_write_waits_for_room_and_a_dropped_one_leaves_what_was_accepted() {
     });
 }
 
+// AI3
 #[test]
 fn finish_waits_for_the_fin_and_the_other_direction_goes_on() {
     run(|env| async move {
@@ -145,6 +149,7 @@ fn finish_waits_for_the_fin_and_the_other_direction_goes_on() {
     });
 }
 
+// AI5
 #[test]
 fn a_half_that_is_dropped_ends_its_direction_only() {
     run(|env| async move {
@@ -216,7 +221,7 @@ fn a_reset_ends_reads_and_writes_with_its_error() {
     });
 }
 
-// tokio-rs/tokio and Node: a server whose `accept` is not awaited leaves connections to the backlog.
+// AI6. tokio-rs/tokio and Node: a server whose `accept` is not awaited leaves connections to the backlog.
 #[test]
 fn a_connection_is_accepted_only_when_something_waits_for_it() {
     let (event_loop, env) = new_loop();
