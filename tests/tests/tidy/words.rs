@@ -33,6 +33,7 @@ const DOCUMENTS: &[&str] = &[
     "tests/conformance/README.md",
     "bench/peers/README.md",
     "compat/hyper/README.md",
+    "examples/service/README.md",
 ];
 
 #[test]
