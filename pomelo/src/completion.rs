@@ -181,6 +181,13 @@ impl<T> Future for Finished<T> {
     }
 }
 
+impl<T> Drop for Finished<T> {
+    fn drop(&mut self) {
+        // The report wakes the task that waits for it, and no task that waits for something else.
+        drop(self.0.waker.take());
+    }
+}
+
 impl<T> fmt::Debug for Finished<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Finished").finish_non_exhaustive()

@@ -12,6 +12,7 @@
 //! | `stop` while starting | both go on, and the state with them | the start ends with [`Error::Stopped`](crate::Error::Stopped) |
 //! | `beforeStartup` | cannot fail | a failure ends the start, in the state [`State::Start`](crate::State::Start) |
 //! | a completion that is forgotten | waits without end | is a failure |
+//! | a component that throws in its start | ends the process | a failure of the start; the panic of a call with a callback passes out of `run` first |
 //! | the start callback without `afterStartup` | before the event `start_server` | always after it |
 //! | a stop that hangs | ends with code 0 after 3 s | the same, and the log names the component |
 //! | `beforeShutdown` that forgets to go on | cut after 3 s | the components stop |
