@@ -1,11 +1,11 @@
-//! The environment's own handles in the loop: an `Async` that wakes the loop, a `Check` for its check phase, and an
-//! `Idle` that keeps it from blocking. Mirrors `task_queues_async_`, `immediate_check_handle_` and
+//! The environment's own handles in the loop: an `Async` that wakes the loop, a `Check` for its check phase, an `Idle` that
+//! keeps it from blocking, and another that polls the tasks that a turn has left. Mirrors `task_queues_async_`, `immediate_check_handle_` and
 //! `immediate_idle_handle_` of Node's `src/env.h`.
 
 use crate::Environment;
 use crate::wakers::Remote;
 use std::cell::{Cell, OnceCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use uv_core::{Async, Check, Idle, LoopHandle};
 
@@ -16,6 +16,9 @@ pub(crate) struct Driver {
     wake: Async,
     check: Check,
     idle: Idle,
+    /// Active while tasks are deferred.
+    deferred: Idle,
+    slot: Weak<OnceCell<Environment>>,
     remote: Arc<Remote>,
     /// The loop was woken to run the queues and has not run them yet.
     scheduled: Cell<bool>,
@@ -33,10 +36,12 @@ impl Driver {
         let check = Check::new(event_loop);
         check.unref();
         let remote = Arc::new(Remote::new(wake.sender()));
-        let idle = Idle::new(event_loop);
+        let (idle, deferred) = (Idle::new(event_loop), Idle::new(event_loop));
+        let slot = Rc::downgrade(slot);
         // A dropped loop creates closed handles, whose anchor is dropped already.
         let ended = Cell::new(wake.is_closing());
-        Self { wake, check, idle, remote, scheduled: Cell::new(false), keepers: Cell::new(0), ended }
+        let (scheduled, keepers) = (Cell::new(false), Cell::new(0));
+        Self { wake, check, idle, deferred, slot, remote, scheduled, keepers, ended }
     }
 
     pub(crate) fn remote(&self) -> &Arc<Remote> {
@@ -55,6 +60,24 @@ impl Driver {
     pub(crate) fn unschedule(&self) {
         self.scheduled.set(false);
         self.unref_if_unneeded();
+    }
+
+    /// Polls the deferred tasks in the loop's next turn, and keeps it alive until then. Nothing has to be woken, since the loop
+    /// is at work.
+    pub(crate) fn poll_deferred_later(&self) {
+        if !self.deferred.is_active() {
+            let slot = Weak::clone(&self.slot);
+            // Fails only on a closing handle, whose environment drops the tasks.
+            let _ = self.deferred.start(move |_| {
+                if let Some(env) = slot.upgrade().as_deref().and_then(OnceCell::get) {
+                    env.poll_deferred();
+                }
+            });
+        }
+    }
+
+    pub(crate) fn stop_deferred(&self) {
+        self.deferred.stop();
     }
 
     /// Keeps the loop alive until [`remove_keeper`](Self::remove_keeper).
@@ -100,6 +123,7 @@ impl Driver {
         self.wake.close();
         self.check.close();
         self.idle.close();
+        self.deferred.close();
     }
 
     /// Whether the handles are closed or the loop is dropped.

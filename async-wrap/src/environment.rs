@@ -122,7 +122,6 @@ impl Environment {
 
     pub(crate) fn run_queued_outside(&self) {
         self.0.driver.unschedule();
-        self.0.queues.take_deferred();
         self.make_callback(AsyncContext::NONE, || {});
     }
 
@@ -238,6 +237,16 @@ impl EnvironmentInner {
             self.tasks.clear();
         } else {
             self.driver.schedule();
+        }
+    }
+
+    /// Makes the loop poll the deferred tasks in its next turn. If the loop is dropped, so are they.
+    pub(crate) fn poll_deferred_later(&self) {
+        if self.driver.has_ended() {
+            self.queues.clear();
+            self.tasks.clear();
+        } else {
+            self.driver.poll_deferred_later();
         }
     }
 

@@ -7,16 +7,15 @@
 use crate::join::{Join, Joined};
 use crate::layer::{OnDrop, OnUnwind, Place};
 use crate::ticks::Microtask;
-use crate::wakers::{TaskWaker, Waking};
+use crate::wakers::{Remote, Waking};
 use crate::{AsyncContext, AsyncId, Environment, Provider};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
-use std::mem::{replace, take};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::Context;
 
 pub use crate::join::{JoinError, JoinHandle, TaskHandle};
 pub use crate::keep_alive::KeepAlive;
@@ -26,8 +25,9 @@ pub use crate::work::WorkError;
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Wakers kept for further tasks: as many as a busy server has tasks that end in one turn. They take 80 KiB at most.
-const SPARE_WAKERS: usize = 1024;
+/// Ended tasks kept for others, without their futures: as many as a busy server has tasks that end in one turn. They take
+/// 200 KiB at most.
+const SPARE_TASKS: usize = 1024;
 
 /// A task: its place in the table, and its id, which no other task has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,64 +56,106 @@ impl TaskKey {
 /// The unfinished tasks of an environment.
 #[derive(Default)]
 pub(crate) struct Tasks {
-    table: RefCell<Slab<Task>>,
-    spare_wakers: RefCell<Vec<Waking>>,
+    table: RefCell<Slab<Rc<Task>>>,
+    /// For further tasks.
+    spare: RefCell<Vec<Rc<Task>>>,
     /// An empty buffer for the inbox.
     pub(crate) woken: Cell<Vec<TaskKey>>,
 }
 
+/// A task, which stays where it is while it is polled.
 pub(crate) struct Task {
-    context: AsyncContext,
-    spawned_at: Place,
-    /// `None` while the task is being polled.
-    body: Option<Body>,
-    /// What the waker holds.
-    pub(crate) state: Arc<TaskWaker>,
+    context: Cell<AsyncContext>,
+    spawned_at: Cell<Place>,
+    /// Borrowed while it is polled; `None` from its end on.
+    future: RefCell<Option<LocalFuture>>,
+    pub(crate) waking: Waking,
     /// A poll is queued. Wake-ups until then coalesce.
-    is_queued: bool,
-    /// The task was aborted while it was being polled.
-    is_aborted: bool,
+    is_queued: Cell<bool>,
+    /// The task was aborted, perhaps while it was being polled.
+    is_aborted: Cell<bool>,
     /// The queued poll came while the task was being polled, by a callback beneath.
-    is_missed: bool,
+    is_missed: Cell<bool>,
 }
 
-struct Body {
-    future: LocalFuture,
-    waker: Waker,
+impl Task {
+    /// One that is not entered yet.
+    fn new(key: TaskKey, remote: &Arc<Remote>) -> Self {
+        Self {
+            context: Cell::default(),
+            spawned_at: Cell::new(Place::caller()),
+            future: RefCell::default(),
+            waking: Waking::new(key, remote),
+            is_queued: Cell::default(),
+            is_aborted: Cell::default(),
+            is_missed: Cell::default(),
+        }
+    }
+
+    fn key(&self) -> TaskKey {
+        self.waking.state.task()
+    }
+
+    /// Whether it is being polled.
+    fn is_polled(&self) -> bool {
+        self.future.try_borrow_mut().is_err()
+    }
 }
 
 impl Tasks {
     pub(crate) fn clear(&self) {
-        drop(self.table.take());
-        drop(self.spare_wakers.take());
+        let end = |task: Rc<Task>| {
+            task.is_aborted.set(true);
+            // One that is being polled is dropped with that.
+            task.future.try_borrow_mut().ok().and_then(|mut future| future.take())
+        };
+        // All are dropped, even if the destructor of one panics.
+        let futures: Vec<_> = self.table.take().into_iter().map(|(_, task)| end(task)).collect();
+        drop(futures);
+        drop(self.spare.take());
     }
 
     /// Works on a task, unless it has ended.
-    pub(crate) fn with<R>(&self, key: TaskKey, work: impl FnOnce(&mut Task) -> R) -> Option<R> {
-        let mut table = self.table.borrow_mut();
-        let task = table.get_mut(key.index).filter(|task| task.context.async_id() == key.id)?;
+    pub(crate) fn with<R>(&self, key: TaskKey, work: impl FnOnce(&Rc<Task>) -> R) -> Option<R> {
+        let table = self.table.borrow();
+        let task = table.get(key.index).filter(|task| task.context.get().async_id() == key.id)?;
         Some(work(task))
     }
 
-    fn remove(&self, key: TaskKey) -> Option<Task> {
+    fn remove(&self, key: TaskKey) -> Option<Rc<Task>> {
         let mut table = self.table.borrow_mut();
-        let is_there = table.get(key.index).is_some_and(|task| task.context.async_id() == key.id);
+        let is_there = table.get(key.index).is_some_and(|task| task.context.get().async_id() == key.id);
         if is_there { table.try_remove(key.index) } else { None }
     }
 
-    fn waker(&self, key: TaskKey, env: &Environment) -> Waking {
-        if let Some(spare) = self.spare_wakers.borrow_mut().pop() {
-            spare.renew(key);
-            return spare;
-        }
-        Waking::new(key, env.inner().driver.remote())
+    /// Enters a task as one whose first poll is queued.
+    fn add(
+        &self,
+        context: AsyncContext,
+        place: Place,
+        future: LocalFuture,
+        remote: &Arc<Remote>,
+    ) -> Rc<Task> {
+        let mut table = self.table.borrow_mut();
+        let entry = table.vacant_entry();
+        let key = TaskKey { index: entry.key(), id: context.async_id() };
+        let spare = self.spare.borrow_mut().pop();
+        let task = spare.unwrap_or_else(|| Rc::new(Task::new(key, remote)));
+        task.waking.renew(key);
+        task.context.set(context);
+        task.spawned_at.set(place);
+        task.future.replace(Some(future));
+        task.is_queued.set(true);
+        task.is_aborted.set(false);
+        task.is_missed.set(false);
+        Rc::clone(entry.insert(task))
     }
 
-    /// Keeps the waker of a task that has ended, if the task has left it nowhere.
-    fn recycle(&self, waking: Waking) {
-        let mut spare = self.spare_wakers.borrow_mut();
-        if spare.len() < SPARE_WAKERS && waking.is_unique() {
-            spare.push(waking);
+    /// Keeps a task that has ended, if neither a queue nor a waker has it.
+    fn recycle(&self, task: Rc<Task>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_TASKS && Rc::strong_count(&task) == 1 && task.waking.is_unique() {
+            spare.push(task);
         }
     }
 }
@@ -173,41 +215,29 @@ impl Environment {
     /// ```
     #[track_caller]
     pub fn start_detached(&self, future: impl Future<Output = ()> + 'static) -> Option<TaskHandle> {
-        let key = self.add_task(future)?;
-        self.poll_task(key);
+        let task = self.add_task(future)?;
+        let key = task.key();
+        self.poll_task(task);
         self.inner().tasks.with(key, |_| TaskHandle { env: self.clone(), task: key })
     }
 
     #[track_caller]
     fn spawn(&self, future: impl Future<Output = ()> + 'static) -> TaskKey {
-        let Some(key) = self.add_task(future) else { return TaskKey::NONE };
-        self.push_microtask(Microtask::Poll(key));
+        let Some(task) = self.add_task(future) else { return TaskKey::NONE };
+        let key = task.key();
+        self.push_microtask(Microtask::Poll(task));
         key
     }
 
-    /// Enters a task, as one whose first poll is queued, unless the environment takes no work.
+    /// Enters a task, unless the environment takes no work.
     #[track_caller]
-    fn add_task(&self, future: impl Future<Output = ()> + 'static) -> Option<TaskKey> {
+    fn add_task(&self, future: impl Future<Output = ()> + 'static) -> Option<Rc<Task>> {
         let inner = self.inner();
         if !inner.takes_work() {
             return None;
         }
         let context = self.new_context(Provider::Promise);
-        let future: LocalFuture = Box::pin(future);
-        let mut table = inner.tasks.table.borrow_mut();
-        let entry = table.vacant_entry();
-        let key = TaskKey { index: entry.key(), id: context.async_id() };
-        let Waking { waker, state } = inner.tasks.waker(key, self);
-        entry.insert(Task {
-            context,
-            spawned_at: Place::caller(),
-            body: Some(Body { future, waker }),
-            state,
-            is_queued: true,
-            is_aborted: false,
-            is_missed: false,
-        });
-        Some(key)
+        Some(inner.tasks.add(context, Place::caller(), Box::pin(future), inner.driver.remote()))
     }
 
     /// The number of tasks that have not ended. Those that are left when nothing keeps the loop alive wait for what never comes:
@@ -237,9 +267,10 @@ impl Environment {
     pub fn why_pending(&self) -> String {
         let mut lines = String::new();
         for (_, task) in &*self.inner().tasks.table.borrow() {
-            let state = if task.is_queued { ", to be polled" } else { "" };
-            let place = task.spawned_at.location().map(|place| format!(", spawned at {place}"));
-            let line = format_args!("task {}{state}{}\n", task.context.async_id(), place.unwrap_or_default());
+            let state = if task.is_queued.get() { ", to be polled" } else { "" };
+            let place = task.spawned_at.get().location().map(|place| format!(", spawned at {place}"));
+            let line =
+                format_args!("task {}{state}{}\n", task.context.get().async_id(), place.unwrap_or_default());
             // Writing to a string does not fail.
             let _ = lines.write_fmt(line);
         }
@@ -249,88 +280,83 @@ impl Environment {
     /// Queues a poll of a task, unless one is queued or the task has ended.
     pub(crate) fn wake_task(&self, key: TaskKey) {
         let inner = self.inner();
-        let was_queued = inner.tasks.with(key, |task| replace(&mut task.is_queued, true));
-        if was_queued == Some(false) && inner.takes_work() {
-            self.push_microtask(Microtask::Poll(key));
+        let woken = inner.tasks.with(key, |task| (!task.is_queued.replace(true)).then(|| Rc::clone(task)));
+        if let Some(Some(task)) = woken
+            && inner.takes_work()
+        {
+            self.push_microtask(Microtask::Poll(task));
         }
     }
 
-    pub(crate) fn poll_task(&self, key: TaskKey) {
-        let tasks = &self.inner().tasks;
-        let found = tasks.with(key, |task| {
-            task.is_missed = task.body.is_none();
-            let body = task.body.take()?;
-            // Before the poll, so that a wake-up during the poll causes another poll.
-            task.is_queued = false;
-            Some((task.context, body))
-        });
-        // Not found if it was aborted.
-        let Some((context, mut body)) = found.flatten() else { return };
-        // A task that panics is removed like a task that has ended.
-        let forget = OnUnwind::new(|| drop(self.forget_task(key)));
-        self.run_in_context(context, || {
-            if body.future.as_mut().poll(&mut Context::from_waker(&body.waker)).is_pending() {
-                self.put_back(key, body);
-                forget.disarm();
-                return;
+    pub(crate) fn poll_task(&self, task: Rc<Task>) {
+        if task.is_polled() {
+            task.is_missed.set(true);
+            return;
+        }
+        // Before the poll, so that a wake-up during the poll causes another poll.
+        task.is_queued.set(false);
+        if task.is_aborted.get() {
+            return;
+        }
+        let has_ended = self.run_in_context(task.context.get(), || {
+            // A task that panics is removed like a task that has ended.
+            let forget = OnUnwind::new(|| self.forget_task(&task));
+            let is_pending = task.future.borrow_mut().as_mut().is_some_and(|future| {
+                let mut context = Context::from_waker(&task.waking.waker);
+                future.as_mut().poll(&mut context).is_pending()
+            });
+            if is_pending {
+                self.leave_pending(&task);
+            } else {
+                let future = task.future.take();
+                drop(future);
+                self.forget_task(&task);
             }
-            let Body { future, waker } = body;
-            drop(future);
             forget.disarm();
-            if let Some(state) = self.forget_task(key) {
-                tasks.recycle(Waking { waker, state });
-            }
+            !is_pending
         });
+        if has_ended {
+            self.inner().tasks.recycle(task);
+        }
     }
 
-    /// Returns the body of a task whose poll was not its last.
-    fn put_back(&self, key: TaskKey, body: Body) {
-        let mut body = Some(body);
-        let found = self.inner().tasks.with(key, |task| {
-            if !task.is_aborted {
-                task.body = body.take();
-            }
-            (task.is_aborted, take(&mut task.is_missed))
-        });
-        match found {
-            Some((false, is_missed)) => {
-                // What the task has entered stays behind its `.await`.
-                self.keep_values(key.id);
-                if is_missed {
-                    self.push_microtask(Microtask::Poll(key));
-                }
-            }
-            Some((true, _)) => {
-                // The future is dropped before hooks are told.
-                drop(body);
-                self.forget_task(key);
-            }
-            // The table was cleared meanwhile.
-            None => {}
+    /// A poll was not the last one.
+    fn leave_pending(&self, task: &Rc<Task>) {
+        if task.is_aborted.get() {
+            // The future is dropped before hooks are told, and also if the environment has ended meanwhile.
+            let future = task.future.take();
+            drop(future);
+            self.forget_task(task);
+            return;
+        }
+        // What the task has entered stays behind its `.await`.
+        self.keep_values(task.context.get().async_id());
+        if task.is_missed.take() {
+            self.push_microtask(Microtask::Poll(Rc::clone(task)));
         }
     }
 
     /// Drops a task's future now; at the end of its poll, if the task aborts itself.
     pub(crate) fn abort_task(&self, key: TaskKey) {
-        let tasks = &self.inner().tasks;
-        let is_polled = tasks.with(key, |task| {
-            task.is_aborted = true;
-            task.body.is_none()
-        });
-        if is_polled == Some(false) {
-            self.forget_task(key);
+        let Some(task) = self.inner().tasks.with(key, Rc::clone) else { return };
+        task.is_aborted.set(true);
+        if !task.is_polled() {
+            self.forget_task(&task);
         }
     }
 
-    /// Removes a task. Returns what its waker holds.
-    fn forget_task(&self, key: TaskKey) -> Option<Arc<TaskWaker>> {
-        let Task { body, state, .. } = self.inner().tasks.remove(key)?;
-        // Also if the future's destructor panics, which may use the table.
-        let _told = OnDrop::new(|| {
-            self.inner().hooks.emit_settled(key.id);
-            self.emit_destroy(key.id);
-        });
-        drop(body);
-        Some(state)
+    /// Removes a task, unless that was done, and drops its future.
+    fn forget_task(&self, task: &Task) {
+        let key = task.key();
+        if self.inner().tasks.remove(key).is_some() {
+            task.is_aborted.set(true);
+            // Also if the future's destructor panics, which may use the table.
+            let _told = OnDrop::new(|| {
+                self.inner().hooks.emit_settled(key.id);
+                self.emit_destroy(key.id);
+            });
+            let future = task.future.take();
+            drop(future);
+        }
     }
 }

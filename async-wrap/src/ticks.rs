@@ -2,10 +2,11 @@
 //! `processTicksAndRejections`, Node's `lib/internal/process/task_queues.js`.
 
 use crate::layer::trace::Facts;
-use crate::task::TaskKey;
+use crate::task::Task;
 use crate::{AsyncContext, Environment, LAYER, Provider};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 type Callback = Box<dyn FnOnce()>;
 
@@ -19,15 +20,15 @@ pub(crate) struct Queues {
     ticks: RefCell<VecDeque<(AsyncContext, Callback)>>,
     microtasks: RefCell<VecDeque<Microtask>>,
     /// Tasks beyond the bound of a scope, which are polled in the loop's next turn.
-    deferred: RefCell<VecDeque<TaskKey>>,
+    deferred: RefCell<VecDeque<Rc<Task>>>,
     /// Whether a queue may have an entry: all that a scope checks.
     work: Cell<bool>,
 }
 
 pub(crate) enum Microtask {
-    Call(AsyncContext, Callback),
-    /// Polls the task.
-    Poll(TaskKey),
+    /// Calls a callback in its context.
+    Call(Box<dyn FnOnce(&Environment)>),
+    Poll(Rc<Task>),
     /// Tells hooks of destroyed resources, if there are too many of them to wait for the check phase.
     TellDestroyed,
 }
@@ -45,13 +46,12 @@ impl Queues {
         drop(self.deferred.take());
     }
 
-    /// Queues the deferred tasks behind the microtasks queued since.
-    pub(crate) fn take_deferred(&self) {
+    /// Queues as many deferred tasks as a scope polls.
+    fn take_deferred(&self) {
         let mut deferred = self.deferred.borrow_mut();
-        if !deferred.is_empty() {
-            self.microtasks.borrow_mut().extend(deferred.drain(..).map(Microtask::Poll));
-            self.work.set(true);
-        }
+        let count = deferred.len().min(POLLS_PER_SCOPE);
+        self.microtasks.borrow_mut().extend(deferred.drain(..count).map(Microtask::Poll));
+        self.work.set(true);
     }
 
     fn next_tick(&self) -> Option<(AsyncContext, Callback)> {
@@ -84,10 +84,11 @@ impl Environment {
     pub fn queue_microtask(&self, callback: impl FnOnce() + 'static) {
         if self.inner().takes_work() {
             let context = self.new_context(Provider::Microtask);
-            self.push_microtask(Microtask::Call(context, Box::new(callback)));
+            self.push_microtask(Microtask::Call(Box::new(move |env| env.run_once(context, callback))));
         }
     }
 
+    #[inline]
     pub(crate) fn push_microtask(&self, microtask: Microtask) {
         self.inner().queues.microtasks.borrow_mut().push_back(microtask);
         self.work_was_queued();
@@ -114,7 +115,7 @@ impl Environment {
             }
             while let Some(microtask) = queues.next_microtask() {
                 match microtask {
-                    Microtask::Call(context, callback) => self.run_once(context, callback),
+                    Microtask::Call(call) => call(self),
                     Microtask::Poll(task) if polls == POLLS_PER_SCOPE => {
                         queues.deferred.borrow_mut().push_back(task);
                     }
@@ -131,8 +132,14 @@ impl Environment {
         }
         queues.work.set(false);
         if !queues.deferred.borrow().is_empty() {
-            self.inner().schedule();
+            self.inner().poll_deferred_later();
         }
+    }
+
+    /// Polls the deferred tasks, behind the microtasks queued since.
+    pub(crate) fn poll_deferred(&self) {
+        self.inner().driver.stop_deferred();
+        self.make_callback(AsyncContext::NONE, || self.inner().queues.take_deferred());
     }
 
     /// Calls the only callback of a resource and destroys the resource.

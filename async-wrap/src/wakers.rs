@@ -48,7 +48,7 @@ impl Environment {
         remote.take(&mut woken);
         for task in woken.drain(..) {
             // Before the poll, so that a wake-up during the poll causes another poll. Not found if it has ended.
-            if tasks.with(task, |task| task.state.receive()).is_some() {
+            if tasks.with(task, |task| task.waking.state.receive()).is_some() {
                 self.wake_task(task);
             }
         }
@@ -110,7 +110,7 @@ pub(crate) struct TaskWaker {
 }
 
 impl TaskWaker {
-    fn task(&self) -> TaskKey {
+    pub(crate) fn task(&self) -> TaskKey {
         TaskKey::of(self.index.load(Ordering::Relaxed), self.id.load(Ordering::Relaxed))
     }
 
