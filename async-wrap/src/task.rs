@@ -79,7 +79,7 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// One that is not entered yet.
+    /// A task that is not in the table yet.
     fn new(key: TaskKey, remote: &Arc<Remote>) -> Self {
         Self {
             context: Cell::default(),
@@ -106,7 +106,7 @@ impl Tasks {
     pub(crate) fn clear(&self) {
         let end = |task: Rc<Task>| {
             task.is_aborted.set(true);
-            // One that is being polled is dropped with that.
+            // A task that is being polled is dropped when that poll is over.
             task.future.try_borrow_mut().ok().and_then(|mut future| future.take())
         };
         // All are dropped, even if the destructor of one panics.
