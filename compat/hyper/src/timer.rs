@@ -33,8 +33,8 @@ pub struct LoopTimer(Arc<Clock>);
 
 /// A future that is ready at an instant, never earlier: what a [`LoopTimer`] makes, in hyper's box.
 ///
-/// From its first poll on it keeps the loop alive, until it is ready or dropped. On another thread it does not: a loop with nothing
-/// else to do ends, and then the sleep stays pending. So it does when the environment is closed.
+/// From its first poll on it keeps the loop alive, until it is ready or dropped. What is polled on another thread reaches a loop
+/// that runs; a loop with nothing to do has ended, and then the sleep stays pending. So it does when the environment is closed.
 ///
 /// Dropping it leaves no timer.
 pub struct LoopSleep {

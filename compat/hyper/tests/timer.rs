@@ -221,6 +221,35 @@ fn block_on(mut sleep: Pin<Box<dyn Sleep>>) {
 }
 
 #[test]
+fn the_sleeps_of_four_threads_lose_no_wake_up() {
+    const SLEEPS: u64 = 500;
+    let (event_loop, env) = new_loop();
+    let alive = env.keep_alive();
+    let timer = LoopTimer::new(&env);
+    let sleepers: Vec<_> = (0..4)
+        .map(|thread| {
+            let timer = timer.clone();
+            thread::spawn(move || {
+                for number in 0..SLEEPS {
+                    let mut dropped = timer.sleep(Duration::from_micros(number * 7 % 1000));
+                    let _ = poll(&mut dropped);
+                    block_on(timer.sleep(Duration::from_micros((number + thread) * 13 % 300)));
+                }
+            })
+        })
+        .collect();
+    // In the loop too, and until the last thread has ended.
+    env.block_on(async move {
+        while !sleepers.iter().all(thread::JoinHandle::is_finished) {
+            timer.sleep(Duration::from_micros(200)).await;
+        }
+        drop(alive);
+    })
+    .expect("the loop runs");
+    finish(&event_loop, &env);
+}
+
+#[test]
 fn a_sleep_is_sent_to_another_thread_and_dropped_there() {
     let (event_loop, env) = new_loop();
     let timer = LoopTimer::new(&env);

@@ -1,5 +1,4 @@
 //! Services of tower: each request has a clone, which is called once it is ready.
-#![cfg(feature = "tower")]
 
 mod common;
 
