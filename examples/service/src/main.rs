@@ -140,7 +140,7 @@ async fn echo(request: OwnedRequest, upgrade: Upgrade) -> Result<(), Failure> {
 fn main() -> Result<(), Failure> {
     let mut words = std::env::args().skip(1);
     let address = words.next().unwrap_or_else(|| "127.0.0.1:8000".into());
-    let root = words.next().unwrap_or_else(|| "public".into());
+    let root = words.next().unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/public").into());
     let env = Environment::with_new_loop()?;
     let server = Server::new(&env, ServerOptions::default())?;
     let files = Files::open(&env, root)?;

@@ -108,7 +108,8 @@ async fn stopped(stopping: CancellationToken) -> io::Result<()> {
 async fn main() -> io::Result<()> {
     let mut words = env::args().skip(1);
     let address = words.next().unwrap_or_else(|| "127.0.0.1:8000".into());
-    let root = words.next().unwrap_or_else(|| "public".into());
+    let root =
+        words.next().unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../service/public").into());
     let stopping = CancellationToken::new();
     let notes = Notes {
         all: Arc::default(),
