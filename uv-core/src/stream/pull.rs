@@ -120,11 +120,8 @@ impl StreamInner {
             Failure::Passing | Failure::Interrupted => {
                 #[cfg(upcall_faults)]
                 crate::faults::reached(crate::faults::Branch::TryReadLater);
-                if self.ready.has(Readiness::PULLED) {
-                    self.pause_input(Call::Read, errno);
-                } else {
-                    self.ready.set(Readiness::READABLE);
-                }
+                // Also for a program that does not pull now: if it begins to, it is told when the pause is over.
+                self.pause_input(Call::Read, errno);
                 Errno::EAGAIN
             }
             _ => {
