@@ -239,7 +239,7 @@ impl Environment {
     /// assert_eq!((depth.get(), bound("here")), (None, Some(1)));
     /// # Ok::<(), uv_core::Error>(())
     /// ```
-    pub fn bind<A, R>(&self, mut callback: impl FnMut(A) -> R) -> impl FnMut(A) -> R {
+    pub fn bind<A, R, F: FnMut(A) -> R>(&self, mut callback: F) -> impl FnMut(A) -> R + use<A, R, F> {
         let snapshot = self.snapshot();
         move |argument| snapshot.run(|| callback(argument))
     }

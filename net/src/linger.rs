@@ -134,6 +134,14 @@ impl Lingering {
         socket.read_unless_paused();
     }
 
+    /// Waits within the same bounds while output is still queued: for a socket that its program has dropped, which nothing else
+    /// could end.
+    pub(crate) fn begin_early(socket: &Socket) {
+        if socket.buffered() > 0 && !socket.is_destroyed() {
+            Self::begin(socket);
+        }
+    }
+
     /// Ends the wait of a destroyed socket.
     pub(crate) fn drop_of(socket: &SocketInner) {
         if let Some(lingering) = socket.cold.peek(|cold| cold.lingering.take()).flatten() {
@@ -156,7 +164,11 @@ impl Lingering {
         let cold = &socket.0.cold;
         let Some(mut lingering) = cold.peek(|cold| cold.lingering.take()).flatten() else { return };
         if lingering.linger.is_over(socket, heard.until(), Duration::ZERO) {
-            return socket.destroy();
+            // The peer must not take the end of what it got for the end of all; only TCP has a reset.
+            if socket.buffered() == 0 || socket.reset_and_destroy().is_err() {
+                socket.destroy();
+            }
+            return;
         }
         lingering.timer = Self::look_later(&socket.0);
         cold.with(|cold| cold.lingering = Some(lingering));

@@ -2,6 +2,7 @@
 
 use super::share::{Share, wait_for_a_turn};
 use super::{ReadHalf, WriteHalf};
+use crate::linger::Lingering;
 use crate::upcall::SocketHandler;
 use crate::{ConnectOptions, Error, ErrorCode, Pulled, Result, Socket};
 use async_wrap::Environment;
@@ -329,6 +330,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         if self.wakes.is_connected.get() {
             self.socket.destroy_soon();
+            Lingering::begin_early(&self.socket);
         } else {
             self.socket.destroy();
         }
