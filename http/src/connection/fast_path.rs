@@ -22,7 +22,6 @@ use super::state::Closing;
 use crate::proto::{Decoder, RequestFacts, RequestHead};
 use crate::trace::up_within;
 use crate::{Request, Response, Result};
-use async_wrap::Provider;
 use std::rc::Rc;
 
 /// Serves requests from the front of `input`. Returns whether all of it is used, which ends a turn; if not, the slow path
@@ -43,7 +42,7 @@ pub(super) fn serve(connection: &Rc<Connection>, input: &mut &[u8]) -> bool {
         }
         let Some(head) = RequestHead::repeated(input, &table, &core.options.limits) else { break false };
         state.head_completed();
-        let context = core.env.new_context(Provider::HttpIncomingMessage);
+        let context = connection.new_request_context();
         let number = pipeline.push(core.pool.take(context, RequestFacts::SIMPLE));
         // The scope in which this input came runs the queues.
         core.env.run_in_context(context, || {

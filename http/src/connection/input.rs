@@ -11,7 +11,7 @@ use crate::trace::{up, up_within};
 use crate::{Body, Request, Response};
 use async_wrap::layer::trace::Facts;
 use async_wrap::layer::{OnDrop, OnUnwind};
-use async_wrap::{AsyncContext, Environment, Provider};
+use async_wrap::{AsyncContext, Environment};
 use std::rc::Rc;
 
 pub(super) const ON_REQUEST: &str = "RequestHandler::on_request";
@@ -143,7 +143,7 @@ fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
         facts.keep_alive = false;
         state.close(Closing::LastRequest);
     }
-    let context = core.env.new_context(Provider::HttpIncomingMessage);
+    let context = connection.new_request_context();
     let mut exchange = core.pool.take(context, facts);
     note_wishes(&mut exchange, head, rest);
     if core.draining.get() && !rest.is_empty() && !has_body(head) {

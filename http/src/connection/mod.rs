@@ -43,9 +43,9 @@ pub(crate) use state::{ClientSide, Closing, Reading};
 use crate::proto::Decoder;
 use crate::server::Core;
 use crate::server::SharedHandler;
-use async_wrap::AsyncContext;
 use async_wrap::layer::OnUnwind;
 use async_wrap::task::TaskHandle;
+use async_wrap::{AsyncContext, Provider};
 use calls::{CLOSE, Call, DRAIN, FINISH};
 use net::Socket;
 use net::upcall::SocketHandler;
@@ -119,6 +119,13 @@ impl Connection {
             self.deferred.push(call);
             self.socket.notify();
         }
+    }
+
+    /// The context of a request. The connection has caused it, although the end of an earlier response may be what lets it be
+    /// decoded now: it has none of that one's values.
+    #[inline]
+    fn new_request_context(&self) -> AsyncContext {
+        self.core.env.new_context_of(Provider::HttpIncomingMessage, self.socket.async_id())
     }
 
     /// Ends an exchange's context, behind the calls that are deferred in it.

@@ -10,6 +10,7 @@ use super::state::Closing;
 use crate::proto::{EncodeError, Encoder, RequestFacts, recycle};
 use crate::{Error, Result};
 use async_wrap::AsyncContext;
+use async_wrap::task::TaskHandle;
 use bytes::Bytes;
 use std::io::IoSlice;
 
@@ -240,7 +241,8 @@ impl Connection {
             }
             self.pipeline.push(exchange);
         }
-        self.pipeline.with(self.pipeline.newest(), |exchange, _| {
+        let task = self.pipeline.with(self.pipeline.newest(), |exchange, _| {
+            let task = exchange.take_task();
             if exchange.phase == Phase::Head {
                 // Only a status outside of the range of errors is refused, and none of those is used.
                 let heads = self.core.heads.at(self.core.now());
@@ -251,8 +253,11 @@ impl Connection {
             }
             exchange.cut();
             exchange.extra_mut().client_closes = false;
+            task
         });
         self.advance();
+        // The future has nothing left to answer.
+        task.flatten().iter().for_each(TaskHandle::abort);
     }
 
     /// Writes output of an exchange, which is held until it is the oldest.

@@ -129,9 +129,15 @@ fn poll_caught<R: Future<Output = Result<(), Failure>>>(
     polled.map(|result| result.map_err(Some))
 }
 
+/// The failure as an error of this crate, also if `AsyncRead` has brought it.
+fn own_error<'a>(failure: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    let read = || failure.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref();
+    failure.downcast_ref().or_else(read)
+}
+
 #[cold]
 fn fail(response: &Response, failure: &(dyn std::error::Error + 'static)) {
-    let failed = match failure.downcast_ref() {
+    let failed = match own_error(failure) {
         // The client has disconnected, or was answered.
         Some(Error::Closed) => Ok(()),
         Some(Error::BodyTooLong(_)) => response.refuse(413, ""),
