@@ -102,7 +102,7 @@ pub fn transcript(table: &mut FieldTable, pieces: &[&[u8]], limits: &Limits) -> 
     said
 }
 
-fn fields(fields: &Fields<'_>) -> String {
+pub(crate) fn fields(fields: &Fields<'_>) -> String {
     fields
         .iter()
         .map(|(name, value)| format!("{name}:{}", value.escape_ascii()))
