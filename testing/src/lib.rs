@@ -2,6 +2,7 @@
 #![cfg(upcall_faults)]
 #![forbid(unsafe_code)]
 
+mod awaiting;
 mod check;
 mod children;
 mod explore;

@@ -11,6 +11,7 @@ mod malformed;
 mod plan;
 mod program;
 mod resets;
+mod serve;
 mod timeouts;
 mod upgrades;
 mod wire;
@@ -21,6 +22,7 @@ pub(crate) use endings::endings;
 pub(crate) use files::files;
 pub(crate) use malformed::malformed;
 pub(crate) use resets::resets;
+pub(crate) use serve::serve;
 pub(crate) use timeouts::timeouts;
 pub(crate) use upgrades::upgrades;
 

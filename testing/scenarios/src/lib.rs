@@ -13,6 +13,7 @@ mod net;
 mod parts;
 mod pomelo;
 pub mod run;
+mod tasks;
 mod terms;
 
 use testing::{Fault, Kind, World};
@@ -74,6 +75,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "core/signals", run: core::watchers::signals },
     Scenario { name: "core/misuse", run: core::wrong_calls },
     Scenario { name: "core/datagrams", run: core::datagrams::datagrams },
+    Scenario { name: "async-wrap/tasks", run: tasks::tasks },
     Scenario { name: "net/echo", run: net::echo },
     Scenario { name: "net/sockets-unix", run: net::sockets::unix },
     Scenario { name: "net/sockets-tcp", run: net::sockets::tcp },
@@ -83,9 +85,12 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "net/gates-tcp", run: net::gates::tcp },
     Scenario { name: "net/names", run: net::names::names },
     Scenario { name: "net/pulls", run: net::pulls::pulls },
+    Scenario { name: "net/futures-unix", run: net::futures::unix },
+    Scenario { name: "net/futures-tcp", run: net::futures::tcp },
     Scenario { name: "net/unusual", run: net::unusual::unusual },
     Scenario { name: "net/datagrams", run: net::datagrams::datagrams },
     Scenario { name: "http/conversations", run: http::conversations },
+    Scenario { name: "http/serve", run: http::serve },
     Scenario { name: "http/malformed", run: http::malformed },
     Scenario { name: "http/timeouts", run: http::timeouts },
     Scenario { name: "http/endings", run: http::endings },

@@ -12,6 +12,7 @@ use ::http::proto::ParseError;
 use ::net::ListenOptions;
 use async_wrap::Environment;
 use std::cell::{Cell, RefCell};
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 use testing::{Peer, World};
@@ -46,7 +47,17 @@ struct Client {
     place: Cell<(usize, usize)>,
 }
 
+/// With a handler of callbacks.
 pub(crate) fn conversations(world: &World) -> Result<(), String> {
+    converse(world, |_, _| {}, |server, options, program| server.listen(options, program))
+}
+
+/// With a handler that `listen` makes of the program, and requests that `adapt` has changed for it.
+pub(super) fn converse(
+    world: &World,
+    adapt: fn(Dice<'_>, &mut Exchange),
+    listen: fn(&Server, ListenOptions, Program) -> ::http::Result<()>,
+) -> Result<(), String> {
     let dice = Dice(world);
     let Ok(env) = world.environment("server") else { return Ok(()) };
     let limit = dice.one_in(6).then(|| 1 + dice.below(4));
@@ -57,13 +68,13 @@ pub(crate) fn conversations(world: &World) -> Result<(), String> {
     let leavings: Vec<_> = (0..=dice.below(3)).map(|_| Leaving::choose(world)).collect();
     let script = |(client, leaving): (usize, &Leaving)| {
         let counts_as_closed = *leaving == Leaving::BehindRequests && !is_half_open;
-        script(dice, client, counts_as_closed)
+        script(dice, client, counts_as_closed, adapt)
     };
     let exchanges: Rc<Vec<_>> = Rc::new(leavings.iter().enumerate().map(script).collect());
     let told = Rc::new(Told::default());
     let program = Program { env: env.clone(), exchanges: Rc::clone(&exchanges), told: Rc::clone(&told) };
     let path = world.path();
-    if server.listen(ListenOptions::path(&path), program).is_err() {
+    if listen(&server, ListenOptions::path(&path), program).is_err() {
         return Ok(());
     }
     let clients = exchanges.iter().zip(leavings);
@@ -78,6 +89,9 @@ pub(crate) fn conversations(world: &World) -> Result<(), String> {
         let is_over = clients.iter().all(|client| client.peer.is_ended()) || !server.net().is_listening();
         is_over || world.now() > began + LONGEST
     })?;
+    if let Some(panic) = told.panic.take() {
+        resume_unwind(panic);
+    }
     clients.iter().try_for_each(|client| client.follow().map(drop))?;
     if world.now() > began + LONGEST && is_harmless(world) {
         let states: Vec<_> = clients.iter().map(Client::state).collect();
@@ -85,7 +99,17 @@ pub(crate) fn conversations(world: &World) -> Result<(), String> {
     }
     // Fails if the listening socket has failed.
     let _ = server.shutdown(Duration::from_secs(120));
+    world.run_until(|| told.closed.get() > 0)?;
+    if told.tasks.get() > 0 {
+        return Err(format!("{} handlers are left behind their connections", told.tasks.get()));
+    }
     world.run()?;
+    if let Some(panic) = told.panic.take() {
+        resume_unwind(panic);
+    }
+    if told.dropped.get() > 0 {
+        return Err(format!("{} handlers were dropped although they are detached", told.dropped.get()));
+    }
     for client in &clients {
         client.check(world, is_half_open, &told)?;
     }
@@ -97,7 +121,12 @@ pub(crate) fn conversations(world: &World) -> Result<(), String> {
 }
 
 /// The requests of a client.
-fn script(dice: Dice<'_>, client: usize, counts_as_closed: bool) -> Vec<Rc<Exchange>> {
+fn script(
+    dice: Dice<'_>,
+    client: usize,
+    counts_as_closed: bool,
+    adapt: fn(Dice<'_>, &mut Exchange),
+) -> Vec<Rc<Exchange>> {
     let count = if dice.one_in(32) { 70 + dice.below(60) } else { 1 + dice.below(6) };
     let mut all: Vec<Rc<Exchange>> = Vec::new();
     for number in 0..count {
@@ -115,6 +144,7 @@ fn script(dice: Dice<'_>, client: usize, counts_as_closed: bool) -> Vec<Rc<Excha
             exchange.answer.form = Form::Burst;
             exchange.answer.sets_close |= exchange.expects != Expects::No && exchange.is_immediate();
         }
+        adapt(dice, &mut exchange);
         all.push(Rc::new(exchange));
     }
     all

@@ -7,6 +7,7 @@ use ::http::upcall::{BodyHandler, RequestHandler};
 use ::http::{Body, Request, Response, Server};
 use ::net::Socket;
 use async_wrap::Environment;
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +17,12 @@ use std::time::Duration;
 pub(super) struct Told {
     pub(super) closed: Cell<u32>,
     pub(super) client_errors: RefCell<Vec<ParseError>>,
+    /// The handlers that are async functions, have not ended, and are not detached.
+    pub(super) tasks: Cell<u32>,
+    /// The first panic of a handler that is not by plan.
+    pub(super) panic: RefCell<Option<Box<dyn Any + Send>>>,
+    /// The detached handlers that were dropped before their end.
+    pub(super) dropped: Cell<u32>,
 }
 
 /// The server's handler.
@@ -27,14 +34,13 @@ pub(super) struct Program {
 }
 
 impl Program {
-    fn find(&self, target: &str) -> Option<&Rc<Exchange>> {
+    pub(super) fn find(&self, target: &str) -> Option<&Rc<Exchange>> {
         let (client, number) = target.strip_prefix('/')?.split_once('/')?;
         self.exchanges.get(client.parse::<usize>().ok()?)?.get(number.parse::<usize>().ok()?)
     }
-}
 
-impl RequestHandler for Program {
-    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+    /// A request has come: it is the next one of its client.
+    pub(super) fn note(&self, request: &Request<'_>) -> &Rc<Exchange> {
         let Some(exchange) = self.find(request.target) else {
             panic!("a request that no client sent: {request:?}")
         };
@@ -45,6 +51,13 @@ impl RequestHandler for Program {
             exchange.seen.requests.get() == 0 && before.iter().all(|one| one.seen.requests.get() == 1);
         assert!(is_next, "the request {} came twice or too early", request.target);
         count(&exchange.seen.requests);
+        exchange
+    }
+}
+
+impl RequestHandler for Program {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        let exchange = self.note(request);
         if exchange.answer.is_watched {
             response.set_handler(Watch::new(exchange));
         }

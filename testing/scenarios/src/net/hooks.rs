@@ -14,7 +14,7 @@ struct Lives {
 }
 
 /// The ledger of one environment's resources.
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     env: Environment,
     lives: Rc<RefCell<Lives>>,
 }
@@ -48,14 +48,14 @@ impl AsyncHook for Observer {
 
 impl Ledger {
     /// Observes an environment from now on.
-    pub(super) fn open(env: &Environment) -> Self {
+    pub(crate) fn open(env: &Environment) -> Self {
         let lives = Rc::new(RefCell::new(Lives::default()));
         env.hook(Observer(Rc::clone(&lives))).enable();
         Self { env: env.clone(), lives }
     }
 
     /// Once nothing is alive: every resource was destroyed.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         self.env.run(RunMode::NoWait).map_err(|error| error.to_string())?;
         let lives = self.lives.borrow();
         assert!(lives.open.is_empty(), "callbacks have not ended: {:?}", lives.open);

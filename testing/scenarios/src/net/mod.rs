@@ -3,8 +3,9 @@
 pub(crate) mod connects;
 pub(crate) mod datagrams;
 mod echo;
+pub(crate) mod futures;
 pub(crate) mod gates;
-mod hooks;
+pub(crate) mod hooks;
 pub(crate) mod names;
 pub(crate) mod pulls;
 mod side;
