@@ -13,6 +13,8 @@ use std::time::Duration;
 impl Environment {
     /// A future that is ready when `after` has passed since this call, never earlier. Dropping it removes its timer.
     ///
+    /// It is never ready at its first poll, not even with [`Duration::ZERO`]: a task that sleeps lets timers and I/O run.
+    ///
     /// While it is pending and has been polled, its timer keeps the loop alive.
     ///
     /// ```
@@ -121,10 +123,8 @@ impl Future for Sleep {
             alarm.waker.set(Some(context.waker().clone()));
             return Poll::Pending;
         }
+        // Also if the time has passed: a task that is always late would never let anything else run.
         let rest = this.due.saturating_sub(this.env.loop_handle().now());
-        if rest.is_zero() {
-            return Poll::Ready(());
-        }
         let alarm = Rc::new(Alarm::default());
         alarm.waker.set(Some(context.waker().clone()));
         let ringing = Rc::clone(&alarm);

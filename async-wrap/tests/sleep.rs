@@ -121,3 +121,26 @@ fn an_interval_ticks_no_earlier_than_its_time_and_loses_no_tick_to_a_dropped_fut
     assert_eq!(ticks.get(), 3);
     run_to_the_end(&event_loop, &env);
 }
+
+// tokio-rs/tokio#2160: a task that is always ready must not starve the rest.
+#[test]
+fn a_task_that_sleeps_for_no_time_starves_neither_timers_nor_other_tasks() {
+    let (event_loop, env) = new_loop();
+    let is_over = Rc::new(Cell::new(false));
+    let (inner, seen) = (env.clone(), Rc::clone(&is_over));
+    let task = env.spawn_local(async move {
+        let mut interval = inner.interval(Duration::ZERO);
+        while !seen.get() {
+            inner.sleep(Duration::ZERO).await;
+            interval.tick().await;
+            // Late before it is awaited.
+            let (late, begun) = (inner.sleep(Duration::from_micros(1)), Instant::now());
+            while begun.elapsed() < Duration::from_micros(10) {}
+            inner.loop_handle().update_time();
+            late.await;
+        }
+    });
+    env.set_timeout(Duration::from_millis(2), move || is_over.set(true));
+    env.block_on(task).expect("the loop runs").expect("it ends");
+    run_to_the_end(&event_loop, &env);
+}
