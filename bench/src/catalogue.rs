@@ -70,7 +70,7 @@ pub(crate) struct Group {
 }
 
 /// The layers that have streams, from the lowest.
-const STREAMS: &[&str] = &["uv-core", "tcp-wrap", "async-wrap", "async-wrap-hooks", "net"];
+const STREAMS: &[&str] = &["uv-core", "tcp-wrap", "async-wrap", "async-wrap-hooks", "net", "net-async"];
 
 const GROUPS: &[Group] = &[
     Group { name: "loop", ours: &["uv-core"], peers: &["libuv", "tokio", "node"] },
@@ -82,6 +82,10 @@ const GROUPS: &[Group] = &[
     Group { name: "cluster", ours: &["round-robin", "shared"], peers: &["libuv", "hyper", "node"] },
     Group { name: "pomelo", ours: &["pomelo"], peers: &["node"] },
 ];
+
+/// The benchmarks of tasks, which are in the group of the loop and begin with this.
+const OF_TASKS: &str = "loop/tasks";
+const TASKS: Group = Group { name: "loop", ours: &["async-wrap"], peers: &["tokio", "futures"] };
 
 /// What is aimed at with the whole chain on raw streams.
 const ECHO: (f64, &str) = (1.05, "net");
@@ -107,6 +111,12 @@ pub(crate) const ALL: &[Entry] = &[
     solo("loop/post", 20_000, "messages posted from another thread, in bursts", "one message"),
     solo("loop/work", 5_000, "round trips through the thread pool, 64 under way", "one round trip"),
     solo("loop/spawn", 20, "child processes started and reaped, one at a time", "one process"),
+    solo("loop/tasks", 20_000, "tasks spawned, woken and joined, a thousand at a time", "one task")
+        .kept(SOLO)
+        .aiming_at((1.0, "async-wrap"))
+        .beside("tokio"),
+    solo("loop/tasks-wake", 20_000, "tasks of a ring that wake one another", "one wake-up and its poll")
+        .kept(SOLO),
     solo("libuv/loop_count", 20_000, "turns of a loop with an idle handle", "one turn").counted(SOLO),
     solo("libuv/async1", 2_000, "a wake-up of another loop, answered", "one there and back"),
     solo("libuv/async_pummel_1", 5_000, "a thread that wakes one handle without a pause", "one call of it"),
@@ -293,7 +303,11 @@ const UP: [&[&str]; 3] = [
 ];
 
 pub(crate) fn is_subject(name: &str) -> bool {
-    name == "floor" || GROUPS.iter().any(|group| group.ours.contains(&name) || group.peers.contains(&name))
+    name == "floor"
+        || GROUPS
+            .iter()
+            .chain([&TASKS])
+            .any(|group| group.ours.contains(&name) || group.peers.contains(&name))
 }
 
 const fn solo(name: &'static str, pilot: u64, title: &'static str, op: &'static str) -> Entry {
@@ -339,6 +353,9 @@ impl Entry {
 
     /// The part of its name before the slash.
     pub(crate) fn group(&self) -> &'static Group {
+        if self.name.starts_with(OF_TASKS) {
+            return &TASKS;
+        }
         let is_its = |group: &&Group| self.name.split_once('/').is_some_and(|(name, _)| name == group.name);
         // A test holds that each benchmark has a group.
         GROUPS.iter().find(is_its).unwrap_or(&GROUPS[0])

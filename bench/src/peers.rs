@@ -92,6 +92,7 @@ impl Peers {
 /// The package of the peers' workspace that has a peer.
 fn package_of(name: &str) -> &'static str {
     match name {
+        "futures" => "peer-futures",
         "libuv" => "peer-libuv",
         "nginx" => "peer-nginx",
         _ => "peer-tokio",

@@ -136,7 +136,7 @@ pub(crate) fn list(choices: &[Choice]) -> String {
     let mut lines = Vec::new();
     for Choice { entry, ours } in choices {
         lines.push(format!("{:<23} {}", entry.name, entry.title));
-        lines.push(format!("{:<23} {} | {}", "", ours.join(" "), entry.group().peers.join(" ")));
+        lines.push(format!("{:<20} {} | {}", "", ours.join(" "), entry.group().peers.join(" ")));
     }
     lines.join("\n")
 }

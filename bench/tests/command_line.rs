@@ -51,10 +51,12 @@ fn a_benchmark_goes_by_its_full_name_its_own_or_the_beginning_of_the_full_one() 
 #[test]
 fn a_group_is_all_of_it_and_a_layer_its_part_of_each() -> Outcome {
     let unix = listed(&["unix"])?;
-    assert!(unix.iter().all(|(name, layers)| name.starts_with("unix/") && layers.len() == 5));
+    assert!(unix.iter().all(|(name, layers)| name.starts_with("unix/") && layers.len() == 6));
     assert!(listed(&["net"])?.iter().all(|(_, layers)| *layers == ["net"]));
     assert!(listed(&["uv-core"])?.iter().any(|(name, _)| name == "loop/work"));
-    assert!(listed(&["async-wrap"])?.iter().all(|(_, layers)| *layers == ["async-wrap", "async-wrap-hooks"]));
+    assert!(
+        listed(&["async-wrap"])?.iter().all(|(_, layers)| layers.starts_with(&["async-wrap".to_owned()]))
+    );
     assert!(listed(&["cluster"])?.iter().all(|(name, _)| name.starts_with("cluster/")));
     Ok(())
 }

@@ -21,7 +21,7 @@ fn start(words: &[&str]) -> Result<Program, Box<dyn Error>> {
     Program::spawn(Command::new(env!("CARGO_BIN_EXE_upcall-bench")).args(words))
 }
 
-const STREAM_LAYERS: &[&str] = &["uv-core", "tcp-wrap", "async-wrap", "async-wrap-hooks", "net"];
+const STREAM_LAYERS: &[&str] = &["uv-core", "tcp-wrap", "async-wrap", "async-wrap-hooks", "net", "net-async"];
 
 const SOLO: &[&str] = &["ticks", "timer-churn", "timer-fire", "wakeup", "post", "work"];
 
@@ -56,6 +56,10 @@ fn programs_without_clients_do_what_they_are_told() -> Outcome {
         // Neither a multiple of a burst nor a round number.
         measure(&["subject", "uv-core", name], 333)?;
         measure(&["floor", &format!("loop/{name}")], 333)?;
+    }
+    for name in ["loop/tasks", "loop/tasks-wake"] {
+        measure(&["subject", "async-wrap", name], 3333)?;
+        measure(&["floor", name], 3333)?;
     }
     for name in ["loop/spawn", "libuv/spawn"] {
         measure(&["subject", "uv-core", name], 3)?;

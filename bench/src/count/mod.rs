@@ -30,7 +30,7 @@ use upcall::say;
 
 /// The peers that are one process of machine code from the start. Under valgrind node would be measured compiling, and
 /// nginx as a family of processes.
-const PEERS: &[&str] = &["libuv", "tokio", "hyper"];
+const PEERS: &[&str] = &["libuv", "tokio", "futures", "hyper"];
 
 /// How long one tool takes for one subject, or a little less.
 const USUAL_RUN: Duration = Duration::from_secs(2);

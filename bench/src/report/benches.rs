@@ -7,7 +7,11 @@ use maud::{Markup, html};
 
 /// Groups with what a reader should know of them, in the order of the page. Any other group comes after.
 const GROUPS: [(&str, &str, &str); 7] = [
-    ("loop", "The loop", "uv-core by itself: no sockets, one program that repeats one operation."),
+    (
+        "loop",
+        "The loop",
+        "uv-core by itself, and the tasks of async-wrap: no sockets, one program that repeats one operation.",
+    ),
     (
         "libuv",
         "libuv’s own",

@@ -8,10 +8,12 @@ mod cluster;
 mod datagrams;
 mod http;
 mod net;
+mod net_async;
 mod options;
 mod serving;
 pub(crate) mod solo;
 mod streams;
+mod tasks;
 mod tcp_wrap;
 pub(crate) mod turns;
 mod uv_core;
@@ -32,9 +34,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Err(_) => uv_core::serve(options),
         },
         Layer::TcpWrap => tcp_wrap::serve(options),
-        Layer::AsyncWrap => async_wrap::serve(options, false),
+        Layer::AsyncWrap => match solo::find(&options.bench) {
+            Ok(program) => program.run_ours(options.ops, options.turn),
+            Err(_) => async_wrap::serve(options, false),
+        },
         Layer::AsyncWrapHooks => async_wrap::serve(options, true),
         Layer::Net => net::serve(options),
+        Layer::NetAsync => net_async::serve(options),
         Layer::Http => http::serve(options),
         Layer::Cluster => cluster::run(options),
     }

@@ -16,6 +16,7 @@ pub(crate) enum Layer {
     AsyncWrap,
     AsyncWrapHooks,
     Net,
+    NetAsync,
     Http,
     Cluster,
 }

@@ -1,5 +1,6 @@
 //! Programs without clients: so many operations, and one line of JSON about what they cost.
 
+use super::tasks;
 use super::turns::Turns;
 use super::uv_loop::{datagrams, pairs, phases, pound, processes, pummel, threads, timers};
 use crate::Result;
@@ -24,6 +25,10 @@ const STRIDE: u64 = 7919;
 
 /// Messages of `post` and requests of `work` that are under way at a time.
 pub(crate) const IN_FLIGHT: u64 = 64;
+
+/// Tasks of `tasks` that live at a time, and those of `tasks-wake`.
+pub(crate) const TASKS: usize = 1000;
+pub(crate) const RING: usize = 64;
 
 /// The child of `spawn`: it does nothing. It has the standard input, output and error of its parent.
 pub(crate) const CHILD: &str = "/bin/true";
@@ -110,6 +115,8 @@ const PROGRAMS: &[Program] = &[
     at_once("loop/post", 1_000_000, floor::threads::post, threads::post),
     at_once("loop/work", 200_000, floor::threads::work, threads::work),
     at_once("loop/spawn", 500, floor::spawn, processes::spawn),
+    at_once("loop/tasks", 1_000_000, floor::tasks::life, tasks::life),
+    at_once("loop/tasks-wake", 5_000_000, floor::tasks::wake, tasks::wake),
     // libuv's own, under their names.
     at_once("libuv/loop_count", 1_000_000, floor::ticks, phases::ticks),
     at_once("libuv/async1", 50_000, floor::threads::wakeup, threads::wakeup),
@@ -162,6 +169,16 @@ pub(crate) fn measure(ops: u64, mut work: impl FnMut(u64) -> Result<()>) -> Resu
     let meter = Meter::start();
     work(ops)?;
     meter.print(ops)
+}
+
+/// So many operations, in bursts of so many and a rest.
+pub(crate) fn bursts(ops: u64, most: usize) -> impl Iterator<Item = usize> {
+    let mut left = ops;
+    std::iter::from_fn(move || {
+        let burst = usize::try_from(left).map_or(most, |left| left.min(most));
+        left -= burst as u64;
+        (burst > 0).then_some(burst)
+    })
 }
 
 /// Like [`measure`], with what the child processes cost that ended meanwhile.

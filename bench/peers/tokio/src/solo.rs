@@ -1,6 +1,7 @@
 //! Benchmarks without clients: so many operations, after a short warm-up, and what they cost.
 
 mod spawn;
+mod tasks;
 mod threads;
 mod timers;
 mod turns;
@@ -45,6 +46,8 @@ pub(crate) fn find(bench: &str) -> Option<Solo> {
         "loop/post" => threads::post,
         "loop/work" => threads::work,
         "loop/spawn" => spawn::spawn,
+        "loop/tasks" => tasks::life,
+        "loop/tasks-wake" => tasks::wake,
         _ => return None,
     }))
 }

@@ -4,6 +4,7 @@ pub(crate) mod datagrams;
 pub(crate) mod pairs;
 pub(crate) mod pound;
 pub(crate) mod pummel;
+pub(crate) mod tasks;
 pub(crate) mod threads;
 pub(crate) mod timers;
 
