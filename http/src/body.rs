@@ -121,6 +121,11 @@ impl Body {
         }
     }
 
+    /// Tells a client that waits for it to send the body.
+    pub(crate) fn ask_for_it(&self) {
+        self.connection.send_continue(self.number);
+    }
+
     /// A handler came too late, and is told: a task may wait for one of its calls.
     #[cold]
     fn refuse_handler(&self, handler: BodyPlace) {

@@ -1,10 +1,16 @@
-//! A request in the steady state allocates nothing, alone or pipelined, in any layer beneath the handler.
+//! A request in the steady state allocates nothing, alone or pipelined, in any layer beneath the handler; one that an async
+//! function handles allocates its future. A buffer that responses share is not copied.
 
 use async_wrap::Environment;
+use bytes::Bytes;
+use http::serve::{Failure, OwnedRequest, Serving};
+use http::upcall::RequestHandler;
 use http::{Request, Response, Server, ServerOptions};
 use net::ListenOptions;
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::time::Duration;
 use uv_core::{Loop, RunMode};
 
@@ -36,26 +42,36 @@ fn answer_len(client: &mut TcpStream, batch: &[u8], answers: usize) -> usize {
     all.len()
 }
 
-#[test]
-fn requests_in_the_steady_state_allocate_nothing() {
+/// Answers `hello`, and closes the server with the last of so many answers.
+struct Hello {
+    server: Server,
+    left: usize,
+}
+
+impl Hello {
+    fn answer(&mut self, path: &str, response: &Response) {
+        self.left -= 1;
+        let kind = if path == "/other" { "text/other" } else { "text/plain" };
+        response.set_header("Content-Type", kind).expect("to set");
+        if self.left == 0 {
+            self.server.close().expect("to close");
+            response.set_header("Connection", "close").expect("to set");
+        }
+        response.end(b"hello").expect("to end");
+    }
+}
+
+/// How many blocks a thousand requests of each kind allocate.
+fn count<H: RequestHandler + 'static>(slow_path_only: bool, handler: impl FnOnce(Hello) -> H) -> Vec<u64> {
     let event_loop = Loop::new().expect("a loop");
     let env = Environment::new(&event_loop);
     // The look at all connections that comes every second is none of a request's.
     let options = ServerOptions::default().checking_interval(Duration::from_secs(3600));
-    let server = Server::new(&env, options).expect("a server");
-    let (closing, mut seen) = (server.clone(), 0);
-    let all = (1 + WARM_UP + ROUNDS) * (1 + 16 + 1 + 2);
-    let handler = move |request: &Request<'_>, response: Response| {
-        seen += 1;
-        let kind = if request.path() == "/other" { "text/other" } else { "text/plain" };
-        response.set_header("Content-Type", kind).expect("to set");
-        if seen == all {
-            closing.close().expect("to close");
-            response.set_header("Connection", "close").expect("to set");
-        }
-        response.end(b"hello").expect("to end");
-    };
-    server.listen(ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0))), handler).expect("to listen");
+    let server = Server::new(&env, options.slow_path_only(slow_path_only)).expect("a server");
+    let hello = Hello { server: server.clone(), left: (1 + WARM_UP + ROUNDS) * (1 + 16 + 1 + 2) };
+    server
+        .listen(ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0))), handler(hello))
+        .expect("to listen");
     let address = server.address().and_then(|address| address.as_tcp()).expect("an address");
     // The counted part is run by one side only while the other tells when: the client's own allocations do not count.
     let (ready, counting) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
@@ -83,7 +99,98 @@ fn requests_in_the_steady_state_allocate_nothing() {
     }
     env.run(RunMode::Default).expect("the loop runs");
     client.join().expect("no panic");
-    assert_eq!(counts, [0; 4], "alone, pipelined, with a body, with another head each");
+    counts
+}
+
+#[test]
+fn requests_in_the_steady_state_allocate_nothing() {
+    let handler = |mut hello: Hello| {
+        move |request: &Request<'_>, response: Response| hello.answer(request.path(), &response)
+    };
+    for slow_path_only in [false, true] {
+        let counts = count(slow_path_only, handler);
+        assert_eq!(counts, [0; 4], "alone, pipelined, with a body, with another head each");
+    }
+}
+
+// AI18
+#[test]
+fn requests_that_an_async_function_handles_allocate_one_future_each() {
+    async fn answer(
+        hello: Rc<RefCell<Hello>>,
+        request: OwnedRequest,
+        response: Response,
+    ) -> Result<(), Failure> {
+        hello.borrow_mut().answer(request.path(), &response);
+        Ok(())
+    }
+    let handler = |hello: Hello| {
+        let hello = Rc::new(RefCell::new(hello));
+        Serving::new(move |request, response| answer(Rc::clone(&hello), request, response))
+    };
+    for slow_path_only in [false, true] {
+        let counts = count(slow_path_only, handler);
+        let most = [1, 16, 1, 2].map(|requests| requests * ROUNDS as u64);
+        let is_within = counts.iter().zip(most).all(|(count, most)| *count <= most);
+        assert!(is_within, "{counts:?} blocks, at most {most:?} were expected");
+    }
+}
+
+/// A thread of clients that ask, and read all of their answers once they are told to.
+fn slow_clients(address: SocketAddr, clients: usize, told: std::sync::mpsc::Receiver<()>) -> Vec<usize> {
+    let mut streams: Vec<_> =
+        (0..clients).map(|_| TcpStream::connect(address).expect("to connect")).collect();
+    streams.iter_mut().for_each(|stream| stream.write_all(GET).expect("to send"));
+    told.recv().expect("the server has written");
+    let read = |stream: &mut TcpStream| {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).expect("the answer");
+        all.len()
+    };
+    streams.iter_mut().map(read).collect()
+}
+
+#[test]
+fn a_buffer_that_many_responses_share_is_not_copied() {
+    const CLIENTS: usize = 20;
+    const PIECES: usize = 8;
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
+    let server = Server::new(&env, ServerOptions::default()).expect("a server");
+    let responses = Rc::new(RefCell::new(Vec::new()));
+    let kept = Rc::clone(&responses);
+    let handler = move |_: &Request<'_>, response: Response| {
+        response.set_header("Connection", "close").expect("to set");
+        kept.borrow_mut().push(response);
+    };
+    server.listen(ListenOptions::addr(([127, 0, 0, 1], 0).into()), handler).expect("to listen");
+    let address = server.address().and_then(|address| address.as_tcp()).expect("an address");
+    let (tell, told) = std::sync::mpsc::channel();
+    let clients = std::thread::spawn(move || slow_clients(address, CLIENTS, told));
+    while responses.borrow().len() < CLIENTS {
+        env.run(RunMode::NoWait).expect("the loop runs");
+    }
+    let shared = Bytes::from(vec![b'x'; 1 << 20]);
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..PIECES {
+            for response in &*responses.borrow() {
+                response.write_bytes(shared.clone()).expect("its client waits");
+            }
+        }
+    });
+    // Records of writes, and what stands around the chunks.
+    assert!(counted.bytes_max < (CLIENTS * PIECES * 1024) as u64, "{counted:?}");
+    let waiting: usize = responses.borrow().iter().map(|response| response.socket().buffered()).sum();
+    assert!(waiting > CLIENTS << 20, "the clients are slow");
+    for response in responses.take() {
+        response.end(b"").expect("its client waits");
+    }
+    server.close().expect("it listens");
+    tell.send(()).expect("the clients wait");
+    env.run(RunMode::Default).expect("the loop runs");
+    for len in clients.join().expect("no panic") {
+        assert!(len > PIECES << 20, "{len} bytes");
+    }
 }
 
 /// Runs the loop until the client is warm, and then counts until it is done.

@@ -36,11 +36,7 @@ const WAITING_MAX: usize = 64 * 1024;
 ///     Ok(())
 /// }
 /// ```
-pub struct BodyReader {
-    source: Source,
-    /// What `poll_read` has not handed out of a piece.
-    rest: Bytes,
-}
+pub struct BodyReader(Source);
 
 enum Source {
     /// No body, or all of it is read.
@@ -64,14 +60,14 @@ struct Arrived {
 
 impl BodyReader {
     pub(super) fn new(body: Option<Body>) -> Self {
-        Self { source: body.map_or(Source::Empty, Source::Unread), rest: Bytes::new() }
+        Self(body.map_or(Source::Empty, Source::Unread))
     }
 
     pub(super) fn take(&mut self) -> Option<Body> {
-        match std::mem::replace(&mut self.source, Source::Empty) {
+        match std::mem::replace(&mut self.0, Source::Empty) {
             Source::Unread(body) => Some(body),
             other => {
-                self.source = other;
+                self.0 = other;
                 None
             }
         }
@@ -110,29 +106,21 @@ impl BodyReader {
 
     /// Lets the body come, if it was not asked for yet.
     fn arrived(&mut self) -> Option<(&Body, &Rc<Arrived>)> {
-        if let Source::Unread(body) = &self.source {
+        if let Source::Unread(body) = &self.0 {
             let (body, arrived) = (body.clone(), Rc::new(Arrived::default()));
             body.set_handler(Collect(Rc::clone(&arrived)));
-            self.source = Source::Reading(body, arrived);
+            self.0 = Source::Reading(body, arrived);
         }
-        match &self.source {
+        match &self.0 {
             Source::Reading(body, arrived) => Some((body, arrived)),
             _ => None,
         }
     }
-}
 
-impl Stream for BodyReader {
-    type Item = Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        if !self.rest.is_empty() {
-            return Poll::Ready(Some(Ok(std::mem::take(&mut self.rest))));
-        }
+    /// The next piece, or so much of it.
+    fn poll_piece(&mut self, context: &Context<'_>, most: usize) -> Poll<Option<Result<Bytes>>> {
         let Some((body, arrived)) = self.arrived() else { return Poll::Ready(None) };
-        let piece = arrived.pieces.borrow_mut().pop_front();
-        if let Some(piece) = piece {
-            arrived.waiting.set(arrived.waiting.get() - piece.len());
+        if let Some(piece) = arrived.take(most) {
             if arrived.is_paused.get() && arrived.waiting.get() < WAITING_MAX {
                 arrived.is_paused.set(false);
                 body.resume();
@@ -141,14 +129,35 @@ impl Stream for BodyReader {
         }
         match arrived.end.take() {
             Some(end) => {
-                self.source = Source::Empty;
+                self.0 = Source::Empty;
                 Poll::Ready(end.err().map(Err))
             }
             None => {
+                // Now, since the response may begin before the handler returns.
+                body.ask_for_it();
                 arrived.waker.set(Some(context.waker().clone()));
                 Poll::Pending
             }
         }
+    }
+}
+
+impl Arrived {
+    /// Takes the first piece, or so much of it.
+    fn take(&self, most: usize) -> Option<Bytes> {
+        let mut pieces = self.pieces.borrow_mut();
+        let first = pieces.front_mut()?;
+        let piece = if first.len() > most { Some(first.split_to(most)) } else { pieces.pop_front() };
+        self.waiting.set(self.waiting.get() - piece.as_ref().map_or(0, Bytes::len));
+        piece
+    }
+}
+
+impl Stream for BodyReader {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        self.poll_piece(context, usize::MAX)
     }
 }
 
@@ -158,17 +167,11 @@ impl AsyncRead for BodyReader {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if self.rest.is_empty() {
-            match self.as_mut().poll_next(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(Ok(0)),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.into())),
-                Poll::Ready(Some(Ok(piece))) => self.rest = piece,
-            }
-        }
-        let count = self.rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.rest.split_to(count));
-        Poll::Ready(Ok(count))
+        self.poll_piece(context, buffer.len()).map(|piece| {
+            let piece = piece.transpose()?.unwrap_or_default();
+            buffer[..piece.len()].copy_from_slice(&piece);
+            Ok(piece.len())
+        })
     }
 }
 

@@ -7,7 +7,6 @@
 //!
 //! A request is a task of its own. It begins at once, as the call of an async function does in Node: a handler that awaits
 //! nothing has responded when [`RequestHandler::on_request`] returns.
-
 //!
 //! # Server-sent events
 //!

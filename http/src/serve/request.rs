@@ -1,13 +1,13 @@
 //! A request that an async function owns. Mirrors `http.IncomingMessage`, which Node's handlers may keep.
 
 use super::BodyReader;
+use crate::connection::Connection;
 use crate::proto::{Fields, Framing, OwnedHead, RequestHead};
 use crate::server::Core;
 use crate::{Body, Request};
 use net::Socket;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::mem::take;
 use std::rc::Rc;
 
 /// A request with a copy of its head, to be kept over an `.await`.
@@ -25,24 +25,25 @@ use std::rc::Rc;
 /// }
 /// ```
 pub struct OwnedRequest {
-    core: Rc<Core>,
-    head: OwnedHead,
-    socket: Socket,
+    connection: Rc<Connection>,
+    /// Shared with the spare ones when this is dropped. A pointer, since the request moves into its future and on.
+    head: Rc<OwnedHead>,
     body: BodyReader,
 }
 
+const _: () = assert!(size_of::<OwnedRequest>() <= 48);
+
 impl OwnedRequest {
     pub(super) fn new(request: &Request<'_>) -> Self {
-        let core = Rc::clone(&request.connection().core);
-        let mut head = core.spare_heads.take();
-        head.copy(request);
+        let connection = Rc::clone(request.connection());
+        let head = connection.core.spare_heads.copy(request);
         // A body that nothing holds is discarded.
         let body = if request.framing == Framing::None { None } else { Some(request.body()) };
-        Self { core, head, socket: request.socket().clone(), body: BodyReader::new(body) }
+        Self { connection, head, body: BodyReader::new(body) }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
-        &self.core
+        &self.connection.core
     }
 
     /// The head, with everything that is known of the request.
@@ -94,13 +95,13 @@ impl OwnedRequest {
     /// The connection's socket: for addresses and counters.
     #[must_use]
     pub fn socket(&self) -> &Socket {
-        &self.socket
+        &self.connection.socket
     }
 }
 
 impl Drop for OwnedRequest {
     fn drop(&mut self) {
-        self.core.spare_heads.give(take(&mut self.head));
+        self.connection.core.spare_heads.give(&self.head);
     }
 }
 
@@ -118,17 +119,37 @@ const KEPT_HEAD: usize = 4096;
 
 /// Copies of heads that are out of use: a request in the steady state allocates none.
 #[derive(Default)]
-pub(crate) struct SpareHeads(RefCell<Vec<OwnedHead>>);
+pub(crate) struct SpareHeads {
+    /// The one that came back last: mostly the next one to be taken.
+    last: Cell<Option<Rc<OwnedHead>>>,
+    others: RefCell<Vec<Rc<OwnedHead>>>,
+}
 
 impl SpareHeads {
-    fn take(&self) -> OwnedHead {
-        self.0.borrow_mut().pop().unwrap_or_default()
+    /// Copies a head into a spare one.
+    #[inline]
+    fn copy(&self, head: &RequestHead<'_>) -> Rc<OwnedHead> {
+        let mut copy = self.last.take().unwrap_or_else(|| self.take_other());
+        match Rc::get_mut(&mut copy) {
+            Some(copy) => copy.copy(head),
+            // Its last holder is being dropped.
+            None => copy = Rc::new(OwnedHead::from(head)),
+        }
+        copy
     }
 
-    fn give(&self, head: OwnedHead) {
-        let mut spare = self.0.borrow_mut();
-        if spare.len() < SPARE_HEADS && head.capacity() <= KEPT_HEAD {
-            spare.push(head);
+    #[cold]
+    fn take_other(&self) -> Rc<OwnedHead> {
+        self.others.borrow_mut().pop().unwrap_or_default()
+    }
+
+    #[inline]
+    fn give(&self, head: &Rc<OwnedHead>) {
+        if head.capacity() <= KEPT_HEAD
+            && let Some(other) = self.last.replace(Some(Rc::clone(head)))
+            && self.others.borrow().len() < SPARE_HEADS
+        {
+            self.others.borrow_mut().push(other);
         }
     }
 }

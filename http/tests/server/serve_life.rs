@@ -121,6 +121,7 @@ fn a_client_that_waits_for_100_gets_it_when_its_body_is_read() {
                 response.end(&request.body().bytes(100).await?)?;
             }
             "/long" => response.end(&request.body().bytes(1).await?)?,
+            "/stream" => response.send(request.body()).await?,
             _ => response.end(&request.body().bytes(100).await?)?,
         }
         Ok(())
@@ -131,7 +132,7 @@ fn a_client_that_waits_for_100_gets_it_when_its_body_is_read() {
             client.send(format!("POST {path} HTTP/1.1\r\n{fields}\r\n\r\n"));
         };
         let mut client = Client::connect(address);
-        for path in ["/", "/later", "/"] {
+        for path in ["/", "/later", "/", "/stream"] {
             ask(&mut client, path);
             assert_eq!(client.head().status, 100);
             client.send("body");
@@ -383,4 +384,34 @@ fn whatever_a_handler_waits_for_nothing_of_it_is_left_when_its_client_resets() {
         }
     });
     assert_eq!(seen.joined(), ["dropped"; 8].join(" "));
+}
+
+// oven-sh/bun#43512
+#[test]
+fn a_response_that_is_destroyed_behind_another_one_ends_the_handlers_of_both() {
+    let log = Log::default();
+    let seen = log.clone();
+    let handler = move |mut request: OwnedRequest, response: Response| {
+        let guard = Guard(log.clone(), "dropped");
+        async move {
+            let _guard = guard;
+            if request.path() == "/waits" {
+                response.detach();
+                response.closed().await;
+                return Ok(());
+            }
+            response.detach();
+            response.destroy();
+            let body = request.body().bytes(100).await;
+            assert_eq!(body, Err(Error::Closed), "what waits for the body is told");
+            Ok(())
+        }
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        let post = "POST /destroys HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc";
+        client.send(format!("GET /waits HTTP/1.1\r\nHost: h\r\n\r\n{post}"));
+        client.expect_end();
+    });
+    assert_eq!(seen.joined(), "dropped dropped");
 }
