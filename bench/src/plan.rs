@@ -33,10 +33,9 @@ pub(crate) fn select(what: &[String]) -> Result<Vec<Choice>> {
         }
     }
     let choose = |entry: &'static Entry| {
-        let ours = &entry.group().ours;
         let is_wanted =
-            |layer: &&&str| what.is_empty() || what.iter().any(|word| named(entry, word).contains(*layer));
-        let ours: Vec<_> = ours.iter().filter(is_wanted).copied().collect();
+            |layer: &&str| what.is_empty() || what.iter().any(|word| named(entry, word).contains(layer));
+        let ours: Vec<_> = entry.ours().filter(is_wanted).collect();
         (!ours.is_empty()).then_some(Choice { entry, ours })
     };
     Ok(ALL.iter().filter_map(choose).collect())
@@ -47,11 +46,11 @@ fn named(entry: &Entry, word: &str) -> Vec<&'static str> {
     let group = entry.group();
     let is_beginning = word.contains('/') && entry.name.starts_with(word);
     if group.name == word || entry.own_name() == word || is_beginning {
-        return group.ours.to_vec();
+        return entry.ours().collect();
     }
     // async-wrap is measured with hooks and without.
-    let is_named = |layer: &&&str| **layer == word || layer.strip_prefix(word) == Some("-hooks");
-    group.ours.iter().filter(is_named).copied().collect()
+    let is_named = |layer: &&str| *layer == word || layer.strip_prefix(word) == Some("-hooks");
+    entry.ours().filter(is_named).collect()
 }
 
 /// The peers that take part in any of the benchmarks.

@@ -241,7 +241,7 @@ mod tests {
         let mut wanted: Vec<_> = ALL
             .iter()
             .filter(|entry| entry.is_kept())
-            .flat_map(|entry| entry.group().ours.iter().map(|subject| (entry.name, *subject)))
+            .flat_map(|entry| entry.ours().map(|subject| (entry.name, subject)))
             .collect();
         wanted.sort_unstable();
         assert_eq!(kept.counts.iter().map(pair).collect::<Vec<_>>(), wanted);

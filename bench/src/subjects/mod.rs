@@ -7,6 +7,7 @@ mod async_wrap;
 mod cluster;
 mod datagrams;
 mod http;
+mod http_async;
 mod net;
 mod net_async;
 mod options;
@@ -42,6 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Layer::Net => net::serve(options),
         Layer::NetAsync => net_async::serve(options),
         Layer::Http => http::serve(options),
+        Layer::HttpAsync => http_async::serve(),
         Layer::Cluster => cluster::run(options),
     }
 }

@@ -18,6 +18,7 @@ pub(crate) enum Layer {
     Net,
     NetAsync,
     Http,
+    HttpAsync,
     Cluster,
 }
 
