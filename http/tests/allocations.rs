@@ -1,4 +1,4 @@
-//! A request in the steady state allocates nothing, alone or pipelined, in any layer beneath the handler; one that an async
+//! A request in the steady state allocates nothing, alone or pipelined, in any layer beneath the handler; a request that an async
 //! function handles allocates its future. A buffer that responses share is not copied.
 
 use async_wrap::Environment;

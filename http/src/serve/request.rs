@@ -120,7 +120,7 @@ const KEPT_HEAD: usize = 4096;
 /// Copies of heads that are out of use: a request in the steady state allocates none.
 #[derive(Default)]
 pub(crate) struct SpareHeads {
-    /// The one that came back last: mostly the next one to be taken.
+    /// The copy that came back last: mostly the next one to be taken.
     last: Cell<Option<Rc<OwnedHead>>>,
     others: RefCell<Vec<Rc<OwnedHead>>>,
 }
