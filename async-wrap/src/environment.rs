@@ -234,7 +234,7 @@ impl EnvironmentInner {
     pub(crate) fn schedule(&self) {
         if self.driver.has_ended() {
             self.queues.clear();
-            self.tasks.clear();
+            self.tasks.clear(&self.frames);
         } else {
             self.driver.schedule();
         }
@@ -244,7 +244,7 @@ impl EnvironmentInner {
     pub(crate) fn poll_deferred_later(&self) {
         if self.driver.has_ended() {
             self.queues.clear();
-            self.tasks.clear();
+            self.tasks.clear(&self.frames);
         } else {
             self.driver.poll_deferred_later();
         }
@@ -256,7 +256,7 @@ impl EnvironmentInner {
         self.destroyed.clear();
         self.queues.clear();
         self.immediates.clear();
-        self.tasks.clear();
+        self.tasks.clear(&self.frames);
         self.frames.clear();
     }
 }

@@ -72,6 +72,13 @@ impl Frame {
         Self::of(entries)
     }
 
+    /// This frame with the entry that `other` has for a storage, or with none.
+    pub(crate) fn with_that_of(&self, storage: u64, other: &Self) -> Self {
+        let mut entries = self.others(storage);
+        entries.extend(other.entry(storage).cloned());
+        Self::of(entries)
+    }
+
     fn others(&self, storage: u64) -> Vec<Entry> {
         let Some(values) = &self.0 else { return Vec::new() };
         values.entries.iter().filter(|entry| entry.storage != storage).cloned().collect()

@@ -1,7 +1,10 @@
 //! What keeps the loop alive for a task, and running a loop for one: `block_on`.
 
 use crate::Environment;
+use crate::layer::OnDrop;
+use std::cell::Cell;
 use std::fmt;
+use std::rc::Rc;
 use uv_core::{Errno, Error, Result, RunMode};
 
 /// Keeps the loop alive until it is dropped: see [`Environment::keep_alive`].
@@ -66,12 +69,22 @@ impl Environment {
     /// # Panics
     /// Passes on a panic of the future or of a callback.
     pub fn block_on<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Result<T> {
-        let stopping = self.clone();
+        let (stopping, waits) = (self.clone(), Rc::new(Cell::new(true)));
+        let waiting = Rc::clone(&waits);
         let task = self.spawn_local(async move {
-            let value = future.await;
-            stopping.loop_handle().stop();
-            value
+            // Also if the future panics, or its task is dropped: what else is alive may have no end.
+            let _ended = OnDrop::new(|| {
+                if waiting.get() {
+                    stopping.loop_handle().stop();
+                }
+            });
+            future.await
         });
+        let give_up = || {
+            // The loop does not run, or for somebody else.
+            waits.set(false);
+            task.abort();
+        };
         loop {
             let is_alive = self.run(RunMode::Default);
             if let Some(outcome) = task.take_outcome() {
@@ -85,11 +98,11 @@ impl Environment {
                 // Something else has stopped the loop.
                 Ok(true) => {}
                 Ok(false) => {
-                    task.abort();
+                    give_up();
                     return Err(Error::new("block_on", Errno::EDEADLK).noting(DEADLOCK));
                 }
                 Err(error) => {
-                    task.abort();
+                    give_up();
                     return Err(error);
                 }
             }

@@ -4,11 +4,12 @@
 use crate::frame::{Entry, Frame};
 use crate::layer::OnDrop;
 use crate::{AsyncId, Environment};
+use pin_project_lite::pin_project;
 use std::any::Any;
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 /// Whether a value of a [`Storage`] is inherited. Default: `Inherit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -92,9 +93,10 @@ impl<T: 'static> Storage<T> {
         self.name
     }
 
-    /// Calls `work` with `value`, and restores what was there before, also if `work` panics.
+    /// Calls `work` with `value`, and restores what this storage had before, also if `work` panics. What `work` has entered of
+    /// other storages stays.
     pub fn run<R>(&self, value: impl Into<Rc<T>>, work: impl FnOnce() -> R) -> R {
-        let _outer = self.enter(self.frame_with(Some(value.into())));
+        let _outer = self.enter(Some(value.into()));
         work()
     }
 
@@ -106,7 +108,7 @@ impl<T: 'static> Storage<T> {
 
     /// Calls `work` without a value, not even the default, and restores what was there before (`exit`).
     pub fn exit<R>(&self, work: impl FnOnce() -> R) -> R {
-        let _outer = self.enter(self.frame_with(None));
+        let _outer = self.enter(None);
         work()
     }
 
@@ -126,8 +128,9 @@ impl<T: 'static> Storage<T> {
         work(self.get().as_deref())
     }
 
-    /// A future that is polled with `value`: [`run`](Self::run) for a future that need not be a task of its own. Dropping it
-    /// drops `future`.
+    /// A future with values of its own: those where it is polled first, with `value` (`run` with an async function). It finds
+    /// them in each poll and when it is dropped, and what it [enters](Self::enter_with) stays behind its `.await`, as in a task;
+    /// the task around it does not see them. Dropping it drops `future`.
     ///
     /// ```
     /// use async_wrap::Environment;
@@ -146,21 +149,82 @@ impl<T: 'static> Storage<T> {
         value: V,
         future: F,
     ) -> impl Future<Output = F::Output> + use<T, V, F> {
-        let (storage, value) = (self.clone(), value.into());
-        async move {
-            let mut future = pin!(future);
-            poll_fn(|context| storage.run(Rc::clone(&value), || future.as_mut().poll(context))).await
-        }
+        Within { future: Some(future), storage: self.clone(), value: value.into(), frame: None }
     }
 
     fn frame_with(&self, value: Option<Rc<T>>) -> Frame {
-        let value = value.map(|value| value as Rc<dyn Any>);
-        let is_inherited = self.propagation == Propagation::Inherit;
-        self.env.inner().frames.current().with(Entry { storage: self.number, value, is_inherited })
+        self.env.inner().frames.current().with(self.entry(value))
     }
 
-    fn enter(&self, frame: Frame) -> OnDrop<impl FnOnce() + use<'_, T>> {
-        self.env.inner().frames.enter(frame)
+    fn entry(&self, value: Option<Rc<T>>) -> Entry {
+        let value = value.map(|value| value as Rc<dyn Any>);
+        Entry { storage: self.number, value, is_inherited: self.propagation == Propagation::Inherit }
+    }
+
+    /// Sets a value until the guard is dropped. What other storages have entered until then stays.
+    fn enter(&self, value: Option<Rc<T>>) -> OnDrop<impl FnOnce() + use<'_, T>> {
+        let (frames, frame) = (&self.env.inner().frames, self.frame_with(value));
+        let outer = frames.replace(frame.clone());
+        OnDrop::new(move || {
+            let left = frames.current();
+            let restored = if left == frame { outer } else { left.with_that_of(self.number, &outer) };
+            drop(frames.replace(restored));
+        })
+    }
+}
+
+pin_project! {
+    /// A future with values of its own: see [`Storage::scope`].
+    struct Within<T, F> where T: 'static {
+        // `None` once it is over.
+        #[pin]
+        future: Option<F>,
+        storage: Storage<T>,
+        value: Rc<T>,
+        // What its last poll has left; `None` before the first.
+        frame: Option<Frame>,
+    }
+
+    impl<T, F> PinnedDrop for Within<T, F> where T: 'static {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.future.is_some() {
+                let _outer = this.storage.enter_within(this.frame.take(), this.value);
+                this.future.set(None);
+            }
+        }
+    }
+}
+
+impl<T: 'static, F: Future> Future for Within<T, F> {
+    type Output = F::Output;
+
+    /// Stays pending once it was ready.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+        let _outer = this.storage.enter_within(this.frame.take(), this.value);
+        let polled = future.poll(context);
+        if polled.is_ready() {
+            this.future.set(None);
+        } else {
+            *this.frame = Some(this.storage.env.inner().frames.inherited());
+        }
+        polled
+    }
+}
+
+impl<T: 'static> Storage<T> {
+    /// Enters the values that a future has left, or those that are here with its own.
+    fn enter_within(&self, left: Option<Frame>, value: &Rc<T>) -> OnDrop<impl FnOnce() + use<'_, T>> {
+        self.env.inner().frames.enter(match left {
+            // A value that is not inherited is gone from what was left.
+            Some(left) if self.propagation == Propagation::Scope => {
+                left.with(self.entry(Some(Rc::clone(value))))
+            }
+            Some(left) => left,
+            None => self.frame_with(Some(Rc::clone(value))),
+        })
     }
 }
 

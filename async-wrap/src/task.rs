@@ -4,6 +4,7 @@
 //! A pending task does not keep the loop alive, like a pending promise in Node: the operation that it awaits does. What is
 //! outside of the loop, such as a thread, does not: see [`Environment::keep_alive`].
 
+use crate::frame::Frames;
 use crate::join::{Join, Joined};
 use crate::layer::{OnDrop, OnUnwind, Place};
 use crate::ticks::Microtask;
@@ -103,11 +104,16 @@ impl Task {
 }
 
 impl Tasks {
-    pub(crate) fn clear(&self) {
+    /// Drops all tasks, each with its values.
+    pub(crate) fn clear(&self, frames: &Frames) {
         let end = |task: Rc<Task>| {
             task.is_aborted.set(true);
             // A task that is being polled is dropped when that poll is over.
-            task.future.try_borrow_mut().ok().and_then(|mut future| future.take())
+            let future = task.future.try_borrow_mut().ok().and_then(|mut future| future.take());
+            OnDrop::new(move || {
+                let _values = frames.enter(frames.of(task.context.get().async_id()));
+                drop(future);
+            })
         };
         // All are dropped, even if the destructor of one panics.
         let futures: Vec<_> = self.table.take().into_iter().map(|(_, task)| end(task)).collect();
@@ -341,6 +347,9 @@ impl Environment {
         let Some(task) = self.inner().tasks.with(key, Rc::clone) else { return };
         task.is_aborted.set(true);
         if !task.is_polled() {
+            // Destructors find the values of their task, not those of who aborts it.
+            let frames = &self.inner().frames;
+            let _values = frames.enter(frames.of(key.id));
             self.forget_task(&task);
         }
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use async_wrap::task::JoinHandle;
-use async_wrap::{AsyncContext, AsyncHook, AsyncId, Environment, Provider};
+use async_wrap::{AsyncContext, AsyncHook, AsyncId, Environment, OwnedEnvironment, Provider};
 use common::{Log, new_loop, run_to_a_panic, run_to_the_end};
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
-use uv_core::Errno;
+use uv_core::{Errno, RunMode};
 
 /// Notes that it is dropped.
 struct Guard(Log);
@@ -158,7 +158,7 @@ fn tasks_that_are_dropped_with_the_environment_end_as_aborted() {
     });
     env.make_callback(AsyncContext::NONE, || {});
     env.close();
-    assert_eq!(event_loop.run(uv_core::RunMode::Default), Ok(false));
+    assert_eq!(event_loop.run(RunMode::Default), Ok(false));
     assert_eq!(log.take(), ["dropped"]);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let outcome = std::pin::Pin::new(&mut task).poll(&mut context);
@@ -224,6 +224,95 @@ fn block_on_passes_a_panic_on() {
     let (event_loop, env) = new_loop();
     let panic = catch_unwind(AssertUnwindSafe(|| env.block_on(async { panic!("on purpose") })));
     assert_eq!(panic.expect_err("it panics").downcast_ref::<&str>(), Some(&"on purpose"));
+    run_to_the_end(&event_loop, &env);
+}
+
+// tokio-rs/tokio#4780
+#[test]
+fn block_on_ends_with_its_panic_although_something_else_goes_on() {
+    let (event_loop, env) = new_loop();
+    let endless = env.set_interval(Duration::from_millis(1), || {});
+    for panics_late in [false, true] {
+        let sleep = env.sleep(Duration::from_millis(2));
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            env.block_on(async move {
+                if panics_late {
+                    sleep.await;
+                }
+                panic!("on purpose")
+            })
+        }));
+        assert_eq!(panic.expect_err("it panics").downcast_ref::<&str>(), Some(&"on purpose"));
+    }
+    endless.clear();
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn block_on_that_gives_up_stops_no_other_run() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    env.block_on(pending::<()>()).expect_err("nothing wakes it");
+    let (refused, note) = (env.clone(), log.note("timeout"));
+    env.set_timeout(Duration::ZERO, move || {
+        assert_eq!(refused.block_on(pending::<()>()).expect_err("it runs").errno(), Errno::EBUSY);
+        refused.set_timeout(Duration::from_millis(2), note);
+    });
+    assert!(!env.run(RunMode::Default).expect("the loop runs"));
+    assert_eq!(log.take(), ["timeout"], "one run was enough");
+    run_to_the_end(&event_loop, &env);
+}
+
+// tokio-rs/tokio#1842, tokio-rs/tokio#5162, z-galaxy/zbus#380
+#[test]
+fn an_environment_of_a_thread_may_end_with_it_with_tasks_that_spawn_when_they_are_dropped() {
+    struct Spawning(Environment);
+    impl Drop for Spawning {
+        fn drop(&mut self) {
+            self.0.spawn_local(async { unreachable!("the environment has ended") });
+            drop(self.0.sleep(Duration::ZERO));
+        }
+    }
+    std::thread_local! {
+        static ENV: OwnedEnvironment = Environment::with_new_loop().expect("descriptors are left");
+    }
+    let thread = thread::spawn(|| {
+        ENV.with(|env| {
+            let (guard, late) = (Spawning((**env).clone()), (**env).clone());
+            env.spawn_local(async move {
+                let _guard = guard;
+                late.sleep(Duration::MAX).await;
+            });
+            env.run(RunMode::NoWait).expect("the loop runs");
+            assert_eq!(env.tasks(), 1);
+        });
+    });
+    thread.join().expect("nothing panics");
+}
+
+// rust-lang/futures-rs#1737, rust-lang/futures-rs#2593
+#[test]
+fn a_run_without_waiting_goes_as_far_as_tasks_can_get() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let (spawner, note) = (env.clone(), log.clone());
+    env.spawn_detached(async move {
+        note.push("begin");
+        let inner = note.clone();
+        let value = spawner.spawn_local(async move {
+            inner.push("inner");
+            let mut left = 3;
+            poll_fn(|context| {
+                left -= 1;
+                context.waker().wake_by_ref();
+                if left == 0 { Poll::Ready(5) } else { Poll::Pending }
+            })
+            .await
+        });
+        note.push(format!("end {}", value.await.expect("it ends")));
+    });
+    env.run(RunMode::NoWait).expect("the loop runs");
+    assert_eq!(log.take(), ["begin", "inner", "end 5"]);
     run_to_the_end(&event_loop, &env);
 }
 

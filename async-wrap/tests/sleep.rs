@@ -2,6 +2,7 @@
 
 mod common;
 
+use async_wrap::task::JoinHandle;
 use common::{Log, new_loop, run_to_the_end};
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
@@ -145,5 +146,46 @@ fn a_task_that_sleeps_for_no_time_starves_neither_timers_nor_other_tasks() {
     });
     env.set_timeout(Duration::from_millis(2), move || is_over.set(true));
     env.block_on(task).expect("the loop runs").expect("it ends");
+    run_to_the_end(&event_loop, &env);
+}
+
+// tokio-rs/tokio#2667, tokio-rs/tokio#5183, tokio-rs/tokio#6634
+#[test]
+fn no_duration_is_too_long() {
+    let (event_loop, env) = new_loop();
+    let long =
+        [Duration::MAX, Duration::MAX / 10, Duration::from_nanos(u64::MAX), Duration::from_millis(u64::MAX)];
+    let mut tasks = Vec::new();
+    for after in long {
+        let (sleep, mut interval) = (env.sleep(after), env.interval(after));
+        let late = env.timeout(after, pending::<()>());
+        tasks.push(env.spawn_local(sleep));
+        tasks.push(env.spawn_local(async move { interval.tick().await }));
+        tasks.push(env.spawn_local(async move { assert!(late.await.is_err()) }));
+        assert_eq!(env.block_on(env.timeout(after, ready(1))).expect("the loop runs"), Ok(1));
+    }
+    env.block_on(env.sleep(Duration::from_millis(2))).expect("the loop runs");
+    assert!(tasks.iter().all(|task| !task.is_finished()));
+    tasks.iter().for_each(JoinHandle::abort);
+    run_to_the_end(&event_loop, &env);
+}
+
+// tokio-rs/tokio#4291, tokio-rs/tokio#4314
+#[test]
+fn a_timeout_ends_what_never_lets_go() {
+    let (event_loop, env) = new_loop();
+    let busy = poll_fn(|context| {
+        context.waker().wake_by_ref();
+        Poll::<()>::Pending
+    });
+    env.block_on(env.timeout(Duration::from_millis(2), busy)).expect("the loop runs").expect_err("too late");
+    let handed = env.clone();
+    let spawning = async move {
+        loop {
+            handed.spawn_local(ready(())).await.expect("it ends");
+        }
+    };
+    let waited = env.block_on(env.timeout::<_>(Duration::from_millis(2), spawning));
+    assert!(matches!(waited, Ok(Err(_))));
     run_to_the_end(&event_loop, &env);
 }
