@@ -50,7 +50,7 @@ fn a_million_sleeps_made_and_dropped_leave_nothing() {
             for _ in 0..1_000 {
                 let mut sleep = pin!(inner.sleep(Duration::from_secs(3600)));
                 // Its timer runs from the first poll on.
-                poll_fn(|context| Poll::Ready(assert!(sleep.as_mut().poll(context).is_pending()))).await;
+                assert!(poll_fn(|context| Poll::Ready(sleep.as_mut().poll(context).is_pending())).await);
             }
         });
         env.block_on(task).expect("the loop runs").expect("it ends");
