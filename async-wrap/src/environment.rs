@@ -3,7 +3,7 @@
 
 use crate::destroyed::Destroyed;
 use crate::driver::{Driver, EnvironmentSlot};
-use crate::frame::Frames;
+use crate::frame::{Frame, Frames};
 use crate::hooks::Hooks;
 use crate::ids::Ids;
 use crate::immediate::Immediates;
@@ -172,7 +172,7 @@ impl Environment {
     pub fn new_context_with_trigger(&self, provider: Provider, trigger: AsyncId) -> AsyncContext {
         let context = AsyncContext::new(self.0.ids.next(), trigger, provider);
         if self.0.hooks.is_watched() {
-            self.0.note_new(context);
+            self.0.note_new(context, || self.0.frames.inherited());
         }
         context
     }
@@ -181,9 +181,9 @@ impl Environment {
     /// has the values of its cause.
     #[must_use]
     pub fn new_context_of(&self, provider: Provider, cause: AsyncId) -> AsyncContext {
-        let context = self.new_context_with_trigger(provider, cause);
-        if self.0.frames.has_storages() {
-            self.0.frames.set(context.async_id(), self.0.frames.of(cause).inherited());
+        let context = AsyncContext::new(self.0.ids.next(), cause, provider);
+        if self.0.hooks.is_watched() {
+            self.0.note_new(context, || self.0.frames.of(cause).inherited());
         }
         context
     }
@@ -212,11 +212,11 @@ impl Environment {
 }
 
 impl EnvironmentInner {
-    /// A resource was created: it has the values of its creator, and hooks are told.
+    /// A resource was created: hooks are told, and it has the values that it inherits.
     #[cold]
-    fn note_new(&self, context: AsyncContext) {
+    fn note_new(&self, context: AsyncContext, values: impl FnOnce() -> Frame) {
         if self.frames.has_storages() {
-            self.frames.set(context.async_id(), self.frames.inherited());
+            self.frames.set(context.async_id(), values());
         }
         if self.hooks.is_told() {
             self.hooks.emit_init(context.async_id(), context.trigger_async_id(), context.provider());

@@ -203,6 +203,11 @@ impl Socket {
         }
     }
 
+    /// Whether a pull would be a system call in vain.
+    pub(crate) fn is_drained(&self) -> bool {
+        !self.0.has(DESTROYED | PEER_ENDED) && self.0.stream.is_drained()
+    }
+
     /// After the peer's FIN: as in Node this side ends too, unless half-open connections are allowed.
     pub(crate) fn follow_end(&self) {
         if !self.0.has(HALF_OPEN | ENDED) {

@@ -186,6 +186,12 @@ impl StreamWrap {
         self.0.try_read(buffer)
     }
 
+    /// Whether [`try_read`](Self::try_read) would read in vain: see [`Stream::is_drained`].
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.0.is_drained()
+    }
+
     /// Stops reading (`readStop`), and the reports of `on_readable`; allowed in `on_read`. Idempotent.
     pub fn read_stop(&self) {
         let _down = LAYER.down("StreamWrap::read_stop", || self.facts());

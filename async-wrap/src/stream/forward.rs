@@ -55,6 +55,12 @@ impl AsyncStream {
         self.wrap().try_read(buffer)
     }
 
+    /// Whether [`try_read`](Self::try_read) would read in vain: see [`Stream::is_drained`](uv_core::Stream::is_drained).
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.wrap().is_drained()
+    }
+
     /// Stops reading (`readStop`), and the reports of `on_readable`, also from within `on_read`. Idempotent.
     pub fn read_stop(&self) {
         self.wrap().read_stop();

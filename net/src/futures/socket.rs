@@ -221,9 +221,9 @@ impl Shared {
         if self.wakes.is_closed.get() {
             return Poll::Ready(Err(self.why_closed()));
         }
-        // Input that is left is told in the next turn.
-        let pulled =
-            if self.wakes.read.take() { self.socket.try_read(buffer) } else { Ok(Pulled::WouldBlock) };
+        // What is to come is told by the loop, and input that is left in the next turn.
+        let is_in_vain = self.socket.is_drained() || !self.wakes.read.take();
+        let pulled = if is_in_vain { Ok(Pulled::WouldBlock) } else { self.socket.try_read(buffer) };
         match pulled {
             Ok(Pulled::Bytes(count)) => Poll::Ready(Ok(count)),
             Ok(Pulled::End) => {

@@ -105,6 +105,11 @@ impl StreamInner {
         }
     }
 
+    /// Whether all that the kernel had was read, and the poller reports what comes.
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_watched() && !self.ready.has(Readiness::READABLE)
+    }
+
     /// Gives a stream that is pulled another turn, for the input that it has left.
     fn pull_again(self: &Rc<Self>) {
         if self.ready.has(Readiness::PULLED) {
