@@ -276,13 +276,6 @@ impl Stream {
         self.0.try_read(buffer)
     }
 
-    /// Whether [`try_read`](Self::try_read) would read in vain: what came last was read, and the loop has heard of nothing
-    /// since. A program that then waits for `on_readable` saves the system call.
-    #[must_use]
-    pub fn is_drained(&self) -> bool {
-        self.0.is_drained()
-    }
-
     /// Stops reading (`uv_read_stop`), and the reports of `on_readable`. No `on_read` follows, not even if called in
     /// `on_read`. Idempotent.
     pub fn read_stop(&self) {

@@ -105,11 +105,6 @@ impl StreamInner {
         }
     }
 
-    /// Whether all that the kernel had was read, and the poller reports what comes.
-    pub(super) fn is_drained(&self) -> bool {
-        self.is_watched() && !self.ready.has(Readiness::READABLE)
-    }
-
     /// Gives a stream that is pulled another turn, for the input that it has left.
     fn pull_again(self: &Rc<Self>) {
         if self.ready.has(Readiness::PULLED) {
@@ -141,6 +136,13 @@ impl StreamInner {
 }
 
 impl Stream {
+    /// Whether [`try_read`](Self::try_read) would read in vain: what came last was read, and the loop has heard of nothing
+    /// since. A program that then waits for `on_readable` saves the system call.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.0.is_watched() && !self.0.ready.has(Readiness::READABLE)
+    }
+
     /// The end of a turn of a stream that the loop may not be reading.
     #[cold]
     pub(super) fn tell_unread(&self) {
