@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::mem::take;
 use std::rc::Rc;
 
 /// The values in a context.
@@ -189,9 +190,10 @@ impl Frames {
         self.last_storage.get() > 0
     }
 
-    /// Drops all frames.
+    /// Drops all frames, also those around the executing context, which are entered again later.
     pub(crate) fn clear(&self) {
-        drop((self.of.take(), self.current.take()));
+        let outer: Vec<_> = self.outer.borrow_mut().iter_mut().map(take).collect();
+        drop((self.of.take(), self.current.take(), outer));
     }
 }
 
@@ -210,6 +212,7 @@ impl Hasher for IdHasher {
     }
 
     fn finish(&self) -> u64 {
-        self.0
+        // The table looks at the lowest bits, and the product's highest depend on all of the id.
+        self.0.rotate_left(26)
     }
 }

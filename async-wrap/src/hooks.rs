@@ -81,6 +81,11 @@ impl Hooks {
         self.is_watched.get() | trace::is_on()
     }
 
+    /// Whether hooks or storages follow resources to their ends.
+    pub(crate) fn follow_resources(&self) -> bool {
+        self.is_watched.get()
+    }
+
     /// From now on storages follow the contexts.
     pub(crate) fn watch_for_storages(&self) {
         self.has_storages.set(true);

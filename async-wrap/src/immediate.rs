@@ -72,6 +72,8 @@ impl Environment {
             inner.immediates.queue.borrow_mut().push_back(Rc::clone(&immediate.node));
             inner.driver.start_check(self);
             self.count_immediate(1);
+        } else {
+            self.emit_destroy(immediate.async_id());
         }
         immediate
     }

@@ -161,8 +161,8 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Returns when the interval has passed since the last tick, or at once if it has passed already: missed ticks are not made
-    /// up for. Dropping the future misses no tick.
+    /// Returns when the interval has passed since the last tick, or in the next turn of the loop if it has passed already: missed
+    /// ticks are not made up for. Dropping the future misses no tick.
     pub async fn tick(&mut self) {
         (&mut self.sleep).await;
         self.sleep.reset(self.every);

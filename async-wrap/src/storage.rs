@@ -282,7 +282,8 @@ impl Environment {
     }
 
     /// Gives a resource the values that all storages have now, in place of those that they had when it was created: a handler
-    /// that is given to it then finds what is there where it is given.
+    /// that is given to it then finds what is there where it is given. The resource is not destroyed yet; its
+    /// [`emit_destroy`](Self::emit_destroy) drops the values.
     pub fn keep_values(&self, resource: AsyncId) {
         let frames = &self.inner().frames;
         if frames.has_storages() {

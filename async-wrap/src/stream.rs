@@ -178,6 +178,7 @@ impl AsyncStream {
     pub fn connect_tcp(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("AsyncStream::connect_tcp", || self.facts());
         self.tcp_wrap("connect")?.connect(addr)?;
+        self.expect_end();
         self.0.connect.set(self.new_request(Provider::TcpConnectWrap));
         Ok(())
     }
@@ -209,6 +210,7 @@ impl AsyncStream {
     pub fn connect_pipe(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let _down = LAYER.down("AsyncStream::connect_pipe", || self.facts());
         self.pipe_wrap("connect")?.connect(name)?;
+        self.expect_end();
         self.0.connect.set(self.new_request(Provider::PipeConnectWrap));
         Ok(())
     }
@@ -292,6 +294,7 @@ impl AsyncStream {
     pub fn shutdown(&self) -> Result<()> {
         let _down = LAYER.down("AsyncStream::shutdown", || self.facts());
         self.0.stream.shutdown()?;
+        self.expect_end();
         self.0.shutdown.set(self.new_request(Provider::ShutdownWrap));
         Ok(())
     }
@@ -300,14 +303,14 @@ impl AsyncStream {
     /// destroyed. Idempotent.
     pub fn close(&self) {
         let _down = LAYER.down("AsyncStream::close", || self.facts());
-        self.expect_close();
+        self.expect_end();
         self.0.stream.close();
     }
 
     /// Like [`close`](Self::close), but sends the FIN before the descriptor is closed.
     pub fn close_with_fin(&self) {
         let _down = LAYER.down("AsyncStream::close_with_fin", || self.facts());
-        self.expect_close();
+        self.expect_end();
         self.0.stream.close_with_fin();
     }
 
@@ -317,14 +320,14 @@ impl AsyncStream {
     /// As [`StreamWrap::reset`].
     pub fn reset(&self) -> Result<()> {
         let _down = LAYER.down("AsyncStream::reset", || self.facts());
-        self.expect_close();
+        self.expect_end();
         self.0.stream.reset()
     }
 
-    /// Gives a stream without a handler a tower if hooks are active: they are told of its `destroy` by the tower's
-    /// `on_close`.
-    fn expect_close(&self) {
-        if !self.0.handled.get() && self.0.env.hooks().any() {
+    /// Gives a stream without a handler a tower if hooks or storages follow it: the tower ends the stream's requests, and in its
+    /// `on_close` the stream.
+    fn expect_end(&self) {
+        if !self.0.handled.get() && self.0.env.hooks().follow_resources() {
             self.set_handler(Discard);
         }
     }

@@ -120,8 +120,8 @@ impl AsyncUdp {
     /// destroyed. Idempotent.
     pub fn close(&self) {
         let _down = LAYER.down("AsyncUdp::close", || self.facts());
-        if !self.0.handled.get() && self.0.env.hooks().any() {
-            // Its `on_close` tells the hooks.
+        if !self.0.handled.get() && self.0.env.hooks().follow_resources() {
+            // Its `on_close` tells the hooks, and drops the values.
             self.set_handler(Discard);
         }
         self.0.udp.close();

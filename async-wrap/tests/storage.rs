@@ -5,7 +5,7 @@ mod common;
 use async_wrap::storage::{Propagation, Storage};
 use async_wrap::upcall::OnUdp;
 use async_wrap::{AsyncContext, AsyncResource, AsyncUdp, Environment, Provider};
-use common::{Log, new_loop, run_to_the_end};
+use common::{Log, close, new_loop, run_to_the_end};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -374,4 +374,17 @@ fn a_wake_up_from_elsewhere_does_not_bring_its_values_into_a_task() {
     storage.run(2, || waker.take().expect("it was polled").wake());
     assert_eq!(env.block_on(task).expect("the loop runs").ok(), Some(Some(1)));
     run_to_the_end(&event_loop, &env);
+}
+
+// A value that holds its environment would keep both.
+#[test]
+fn the_end_of_an_environment_drops_the_values_that_are_set_around_it() {
+    let (event_loop, env) = new_loop();
+    let storage = Storage::<(Environment, Rc<()>)>::new(&env);
+    let value = Rc::new(());
+    // Outside of every callback it stays.
+    storage.enter_with(Rc::new((env.clone(), Rc::clone(&value))));
+    env.make_callback(env.new_context(Provider::TcpWrap), || close(&event_loop, &env));
+    storage.run(Rc::new((env.clone(), Rc::clone(&value))), || env.set_immediate(|| panic!("it has ended")));
+    assert_eq!(Rc::strong_count(&value), 1);
 }

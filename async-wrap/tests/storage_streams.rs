@@ -4,8 +4,10 @@ mod common;
 
 use async_wrap::storage::Storage;
 use async_wrap::upcall::{OnConnection, OnStream};
-use async_wrap::{AsyncStream, Provider};
+use async_wrap::{AsyncStream, AsyncUdp, Provider};
 use common::{Log, new_loop, run_to_the_end};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use uv_core::{BindOptions, Error, Result};
 
 fn value<T: Copy + 'static>(storage: &Storage<T>) -> Option<T> {
@@ -138,7 +140,7 @@ fn each_queued_write_ends_with_the_value_that_it_began_with() {
     }
     let (event_loop, env) = new_loop();
     let (storage, log) = (Storage::<u32>::new(&env), Log::default());
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
     let streams = [ours, theirs].map(|socket| {
         let pipe = tcp_wrap::PipeWrap::new(env.loop_handle());
         pipe.open(socket.into()).expect("open");
@@ -153,4 +155,50 @@ fn each_queued_write_ends_with_the_value_that_it_began_with() {
     streams[1].read_start().expect("open");
     run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["write Some(1)", "write Some(2)", "write Some(3)"]);
+}
+
+// AL9: also a stream that never had a handler, and its requests, give their values back.
+#[test]
+fn what_is_closed_without_a_handler_gives_its_values_back() {
+    struct Reader;
+    impl OnStream for Reader {
+        fn on_read(&mut self, _: &AsyncStream, _: &[u8]) {}
+
+        fn on_end(&mut self, stream: &AsyncStream) {
+            stream.close();
+        }
+
+        fn on_error(&mut self, _: &AsyncStream, error: Error) {
+            panic!("{error}");
+        }
+    }
+    let (event_loop, env) = new_loop();
+    let storage = Storage::<Rc<()>>::new(&env);
+    let value = Rc::new(());
+    storage.run(Rc::new(Rc::clone(&value)), || {
+        AsyncStream::tcp(&env).close();
+        AsyncUdp::new(&env).close();
+        // Its FIN is sent, and then it is closed.
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        let [ours, theirs] = [ours, theirs].map(|socket| {
+            let pipe = tcp_wrap::PipeWrap::new(env.loop_handle());
+            pipe.open(socket.into()).expect("open");
+            AsyncStream::new(&env, (*pipe).clone(), Provider::PipeWrap)
+        });
+        ours.shutdown().expect("open");
+        theirs.set_handler(Reader);
+        theirs.read_start().expect("open");
+        env.set_timeout(std::time::Duration::from_millis(5), move || ours.close());
+        // A connect that fails.
+        let refused = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = refused.local_addr().expect("bound");
+        drop(refused);
+        let client = AsyncStream::tcp(&env);
+        client.connect_tcp(address).expect("it is under way");
+        env.set_timeout(std::time::Duration::from_millis(5), move || client.close());
+    });
+    assert!(Rc::strong_count(&value) > 1);
+    env.run(uv_core::RunMode::Default).expect("the loop runs");
+    assert_eq!(Rc::strong_count(&value), 1);
+    run_to_the_end(&event_loop, &env);
 }
