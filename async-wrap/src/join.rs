@@ -58,6 +58,13 @@ impl<T> JoinHandle<T> {
     }
 }
 
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        // Nothing waits for the value any more.
+        drop(self.join.waker.take());
+    }
+}
+
 /// Returns the task's value once. After that it stays pending.
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;

@@ -22,6 +22,7 @@ pub use crate::join::{JoinError, JoinHandle, TaskHandle};
 pub use crate::keep_alive::KeepAlive;
 pub use crate::signal::Signals;
 pub use crate::sleep::{Elapsed, Interval, Sleep};
+pub use crate::waiters::{Wait, Waiters};
 pub use crate::work::WorkError;
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;

@@ -382,3 +382,27 @@ fn hooks_are_told_once_when_a_task_has_ended_been_aborted_or_has_panicked() {
     run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), expected);
 }
+
+// Only the task that waits is woken: what it has given up wakes it no more.
+#[test]
+fn a_handle_that_is_dropped_while_it_is_awaited_wakes_nothing() {
+    let (event_loop, env) = new_loop();
+    let polls = Rc::new(Cell::new(0));
+    let (counted, inner) = (Rc::clone(&polls), env.clone());
+    env.spawn_detached(async move {
+        let ending = inner.clone();
+        let mut handle = Some(inner.spawn_local(async move { ending.sleep(Duration::from_millis(1)).await }));
+        let waits = inner.sleep(Duration::from_millis(10));
+        let mut waits = std::pin::pin!(waits);
+        poll_fn(move |context| {
+            counted.set(counted.get() + 1);
+            if let Some(mut handle) = handle.take() {
+                assert!(std::pin::Pin::new(&mut handle).poll(context).is_pending());
+            }
+            waits.as_mut().poll(context)
+        })
+        .await;
+    });
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(polls.get(), 2);
+}

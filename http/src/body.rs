@@ -76,11 +76,14 @@ impl Body {
         let mut handler: Option<BodyPlace> = Some(Rc::new(move |call| place(&mut |handler| call(handler))));
         if self.is_current() {
             let old = self.connection.pipeline.with(self.number, |exchange, _| {
-                self.connection.core.env.keep_values(exchange.context.async_id());
                 let extra = exchange.extra_mut();
                 extra.wants_body = true;
-                std::mem::replace(&mut extra.body_handler, handler.take())
+                (std::mem::replace(&mut extra.body_handler, handler.take()), exchange.context)
             });
+            if let Some((_, context)) = &old {
+                // Behind the borrow, since values may do anything when they are dropped.
+                self.connection.core.env.keep_values(context.async_id());
+            }
             drop(old);
         }
         match handler {

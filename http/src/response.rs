@@ -242,12 +242,15 @@ impl Response {
         let mut handler: Option<ResponsePlace> =
             Some(Rc::new(move |call| place(&mut |handler| call(handler))));
         let old = self.with(|exchange| {
-            self.connection.core.env.keep_values(exchange.context.async_id());
             let extra = exchange.extra_mut();
             extra.knows_end = false;
             extra.waiting = None;
-            std::mem::replace(&mut extra.handler, handler.take())
+            (std::mem::replace(&mut extra.handler, handler.take()), exchange.context)
         });
+        if let Some((_, context)) = &old {
+            // Behind the borrow, since values may do anything when they are dropped.
+            self.connection.core.env.keep_values(context.async_id());
+        }
         if self.connection.state.get().client != ClientSide::Open {
             self.connection.socket.notify();
         }
@@ -289,18 +292,15 @@ impl Response {
         self.end(text.as_bytes())
     }
 
-    /// What wakes the futures that wait for this response, unless that is over.
-    pub(crate) fn waiting(&self) -> Option<Rc<Waiting>> {
-        if self.is_ended() {
-            return None;
-        }
+    /// What wakes the futures that wait for this response, which is over if the response has left.
+    pub(crate) fn waiting(&self) -> Rc<Waiting> {
         if let Some(waiting) = self.with(|exchange| exchange.extra().waiting.clone()).flatten() {
-            return Some(waiting);
+            return waiting;
         }
         let (notifier, waiting) = Notifier::new();
         self.set_handler(notifier);
         self.with(|exchange| exchange.extra_mut().waiting = Some(Rc::clone(&waiting)));
-        Some(waiting)
+        waiting
     }
 
     /// Whether the connection takes no more output.

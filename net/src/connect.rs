@@ -274,6 +274,7 @@ impl Socket {
         let stream = AsyncStream::new(env, wrap, provider);
         Ok(Self(Rc::new(SocketInner::new(stream, SocketFlags::NONE, HIGH_WATER_MARK, Weak::new()))))
     }
+
     /// Creates a socket for one end of a connected pipe.
     pub(crate) fn of_pipe(env: &Environment, pipe: &PipeWrap) -> Self {
         let stream = AsyncStream::new(env, StreamWrap::clone(pipe), Provider::PipeWrap);

@@ -5,7 +5,10 @@ use net::async_wrap::{AsyncHook, AsyncId, Environment, Provider};
 use net::process::{Command, Stdio};
 use net::uv_core::{Errno, Loop, RunMode, Signal};
 use std::cell::RefCell;
+use std::future::poll_fn;
+use std::mem::take;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -139,6 +142,27 @@ fn wait_ends_the_input() {
     run(|env| async move {
         let mut child =
             Command::new("cat").stdin(Stdio::Pipe).stdout(Stdio::Null).spawn(&env).expect("started");
+        assert!(child.wait().await.success());
+    });
+}
+
+// Only the task that waits is woken: what it has given up wakes it no more.
+#[test]
+fn a_wait_that_is_dropped_wakes_nothing() {
+    run(|env| async move {
+        let mut child = shell("exit 0").spawn(&env).expect("started");
+        let (mut is_first, mut polls) = (true, 0);
+        let mut sleep = pin!(env.sleep(Duration::from_millis(100)));
+        poll_fn(|context| {
+            polls += 1;
+            if take(&mut is_first) {
+                assert!(pin!(child.wait()).poll(context).is_pending());
+            }
+            sleep.as_mut().poll(context)
+        })
+        .await;
+        assert!(child.status().is_some(), "it has ended meanwhile");
+        assert_eq!(polls, 2);
         assert!(child.wait().await.success());
     });
 }

@@ -139,6 +139,28 @@ fn tasks_share_a_socket() {
     });
 }
 
+// A call that finds a datagram at once does not end the wait of another task.
+#[test]
+fn a_task_that_waits_gets_what_comes_after_another_has_received() {
+    run(|env| async move {
+        let (socket, address) = bound(&env);
+        let (peer, _) = outside();
+        let socket = Rc::new(socket);
+        let waiting = Rc::clone(&socket);
+        let task =
+            env.spawn_local(async move { waiting.recv_from(&mut [0; 10]).await.map(|(count, _)| count) });
+        env.sleep(Duration::from_millis(1)).await;
+        peer.send_to(b"one", address).expect("sent");
+        // Without a turn of the loop in between.
+        assert_eq!(socket.recv_from(&mut [0; 10]).await.map(|(count, _)| count), Ok(3));
+        peer.send_to(b"the next", address).expect("sent");
+        assert_eq!(
+            env.timeout(Duration::from_secs(10), task).await.expect("it is told").expect("it ends"),
+            Ok(8)
+        );
+    });
+}
+
 #[test]
 fn a_host_is_looked_up() {
     run(|env| async move {

@@ -2,14 +2,14 @@
 
 use super::{Failure, Waiting};
 use crate::{Error, Response};
+use async_wrap::task::Wait;
 use bytes::Bytes;
 use futures_core::Stream;
-use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// Pieces that are written in one poll: a stream that is always ready, to a client as fast, leaves the loop to others after them.
+/// Pieces that are written in one poll: a stream that is always ready, to a client as fast, leaves its task's turn to others after
+/// them.
 const PIECES_PER_POLL: u32 = 32;
 
 impl Response {
@@ -40,19 +40,22 @@ impl Response {
         &self,
         stream: impl Stream<Item = Result<Bytes, E>>,
     ) -> Result<(), Failure> {
-        let waiting = self.waiting().ok_or(Error::Closed)?;
+        if self.is_ended() {
+            return Err(Error::Closed.into());
+        }
+        let waiting = self.waiting();
         let mut stream = pin!(stream);
-        poll_fn(|context| self.poll_send(&waiting, stream.as_mut(), context)).await
+        waiting.until(|wait, context| self.poll_send((&waiting, wait), stream.as_mut(), context)).await
     }
 
     fn poll_send<E: Into<Failure>>(
         &self,
-        waiting: &Rc<Waiting>,
+        (waiting, wait): (&Waiting, &Wait),
         mut stream: Pin<&mut impl Stream<Item = Result<Bytes, E>>>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         for _ in 0..PIECES_PER_POLL {
-            if let Poll::Ready(room) = waiting.poll_room(self, context) {
+            if let Poll::Ready(room) = waiting.poll_room(self, wait, context) {
                 room?;
             } else {
                 return Poll::Pending;
@@ -69,7 +72,7 @@ impl Response {
                 Poll::Ready(None) => return Poll::Ready(self.end(b"").map_err(Failure::from)),
                 Poll::Pending => {
                     // A client that leaves ends the wait.
-                    waiting.wait(context);
+                    waiting.wait(wait, context);
                     return self
                         .flush_headers()
                         .map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending);

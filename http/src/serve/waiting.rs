@@ -2,40 +2,47 @@
 
 use crate::upcall::ResponseHandler;
 use crate::{Error, Response, Result};
-use std::cell::{Cell, RefCell};
+use async_wrap::layer::OnDrop;
+use async_wrap::task::{Wait, Waiters};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// The futures that wait for something of a response. Its handler wakes them.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     is_over: Cell<bool>,
-    wakers: RefCell<Vec<Waker>>,
+    waiters: Waiters,
 }
 
 impl Waiting {
-    fn wake(&self) {
-        self.wakers.take().into_iter().for_each(Waker::wake);
+    /// Polls until there is a result, for a future that has a place among those that wait until then, or until it is dropped.
+    pub(super) async fn until<T>(&self, mut poll: impl FnMut(&Wait, &mut Context<'_>) -> Poll<T>) -> T {
+        let wait = Wait::default();
+        let _left = OnDrop::new(|| self.waiters.leave(&wait));
+        poll_fn(|context| poll(&wait, context)).await
     }
 
     /// Whether the response takes more.
-    pub(super) fn poll_room(&self, response: &Response, context: &Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_room(
+        &self,
+        response: &Response,
+        wait: &Wait,
+        context: &Context<'_>,
+    ) -> Poll<Result<()>> {
         if self.is_over.get() || response.is_lost() {
             return Poll::Ready(Err(Error::Closed));
         }
         if !response.needs_drain() {
             return Poll::Ready(Ok(()));
         }
-        self.wait(context);
+        self.wait(wait, context);
         Poll::Pending
     }
 
-    pub(super) fn wait(&self, context: &Context<'_>) {
-        let mut wakers = self.wakers.borrow_mut();
-        if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            wakers.push(context.waker().clone());
-        }
+    pub(super) fn wait(&self, wait: &Wait, context: &Context<'_>) {
+        self.waiters.wait(wait, context);
     }
 }
 
@@ -51,7 +58,7 @@ impl Notifier {
 
 impl ResponseHandler for Notifier {
     fn on_drain(&mut self, _: &Response) {
-        self.0.wake();
+        self.0.waiters.wake();
     }
 }
 
@@ -59,14 +66,14 @@ impl ResponseHandler for Notifier {
 impl Drop for Notifier {
     fn drop(&mut self) {
         self.0.is_over.set(true);
-        self.0.wake();
+        self.0.waiters.wake();
     }
 }
 
 impl Response {
     /// Waits until more is welcome, after a write that returned `false`: `on_drain` as a future.
     ///
-    /// Sets a handler of its own, in place of the one before.
+    /// Sets a handler of its own, in place of the one before. Dropping the future leaves the response where it is.
     ///
     /// ```
     /// use http::{Response, Result};
@@ -85,21 +92,24 @@ impl Response {
     /// # Errors
     /// `Closed` if the response is over: it has ended, or its connection is lost.
     pub async fn drained(&self) -> Result<()> {
-        let Some(waiting) = self.waiting() else { return Err(Error::Closed) };
-        poll_fn(|context| waiting.poll_room(self, context)).await
+        if self.is_ended() {
+            return Err(Error::Closed);
+        }
+        let waiting = self.waiting();
+        waiting.until(|wait, context| waiting.poll_room(self, wait, context)).await
     }
 
-    /// Waits until the response is over: all of it is with the kernel, or its connection is lost. Sets a handler of its own, in
-    /// place of the one before.
+    /// Waits until the response is over: it has ended and is with the kernel, or queued for it (`on_finish`), or its connection is
+    /// lost (`on_close`). Sets a handler of its own, in place of the one before. Dropping the future changes nothing.
     pub async fn closed(&self) {
-        let Some(waiting) = self.waiting() else { return };
-        poll_fn(|context| {
+        let waiting = self.waiting();
+        let poll = |wait: &Wait, context: &mut Context<'_>| {
             if waiting.is_over.get() {
                 return Poll::Ready(());
             }
-            waiting.wait(context);
+            waiting.wait(wait, context);
             Poll::Pending
-        })
-        .await;
+        };
+        waiting.until(poll).await;
     }
 }

@@ -2,19 +2,18 @@
 
 use super::{Core, Server};
 use crate::serve::OwnedRequest;
-use slab::Slab;
-use std::cell::{Cell, RefCell};
-use std::mem::replace;
+use async_wrap::task::{Wait, Waiters};
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-/// What waits for a server's end. A table, since the futures of connections come and go while the server runs.
+/// What waits for a server's end.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     /// Neither listening nor about to.
     is_stopping: Cell<bool>,
-    wakers: RefCell<Slab<Waker>>,
+    waiters: Waiters,
 }
 
 impl Ends {
@@ -29,9 +28,7 @@ impl Ends {
 
     /// Each future looks at what it waits for, and waits on if it is not that.
     pub(super) fn wake(&self) {
-        // They stay in the table, whose keys they have.
-        let wakers: Vec<_> = self.wakers.borrow().iter().map(|(_, waker)| waker.clone()).collect();
-        wakers.into_iter().for_each(Waker::wake);
+        self.waiters.wake();
     }
 }
 
@@ -90,44 +87,29 @@ impl OwnedRequest {
 struct End {
     core: Rc<Core>,
     is_reached: fn(&Core) -> bool,
-    /// Its waker's place in the table, from the first poll on.
-    key: Option<usize>,
+    wait: Wait,
 }
 
 impl End {
     fn of(core: &Rc<Core>, is_reached: fn(&Core) -> bool) -> Self {
-        Self { core: Rc::clone(core), is_reached, key: None }
+        Self { core: Rc::clone(core), is_reached, wait: Wait::default() }
     }
 }
 
 impl Future for End {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if (self.is_reached)(&self.core) {
             return Poll::Ready(());
         }
-        let (core, waker) = (Rc::clone(&self.core), context.waker().clone());
-        let mut wakers = core.ends.wakers.borrow_mut();
-        let old = match self.key.and_then(|key| wakers.get_mut(key)) {
-            Some(place) => Some(replace(place, waker)),
-            None => {
-                self.key = Some(wakers.insert(waker));
-                None
-            }
-        };
-        // Only now: a waker may have the last of its task.
-        drop(wakers);
-        drop(old);
+        self.core.ends.waiters.wait(&self.wait, context);
         Poll::Pending
     }
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            let waker = self.core.ends.wakers.borrow_mut().try_remove(key);
-            drop(waker);
-        }
+        self.core.ends.waiters.leave(&self.wait);
     }
 }

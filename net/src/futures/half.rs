@@ -24,6 +24,14 @@ impl ReadHalf {
         self.0.read(buffer).await
     }
 
+    /// As [`AsyncSocket::read_to_end`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read_to_end(&mut self, all: &mut Vec<u8>) -> Result<usize> {
+        self.0.read_to_end(all).await
+    }
+
     /// The socket beneath.
     #[must_use]
     pub fn socket(&self) -> &Socket {
@@ -32,6 +40,14 @@ impl ReadHalf {
 }
 
 impl WriteHalf {
+    /// As [`AsyncSocket::write`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write(&mut self, data: &[u8]) -> Result<usize> {
+        self.0.write(data).await
+    }
+
     /// As [`AsyncSocket::write_all`].
     ///
     /// # Errors

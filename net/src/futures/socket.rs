@@ -24,8 +24,8 @@ use std::task::{Context, Poll, Waker, ready};
 /// kernel takes and queues a copy of the rest, up to the socket's high-water mark; then it waits. A flush has nothing to do: what
 /// was taken is sent.
 ///
-/// It keeps the loop alive while a read or a write waits. Dropping a future of it loses no byte. Dropping the socket sends what was written, with the FIN behind it, and closes: see
-/// [`Socket::destroy_soon`].
+/// It keeps the loop alive while a read or a write waits. Dropping a future of it loses no byte. Dropping the socket sends what was
+/// written, with the FIN behind it, and closes: see [`Socket::destroy_soon`].
 ///
 /// ```
 /// use net::async_wrap::Environment;
@@ -182,7 +182,7 @@ impl AsyncSocket {
         poll_fn(|context| self.0.poll_write(context, data)).await
     }
 
-    /// Writes all of `data`. Dropping the future leaves what was written until then.
+    /// Writes all of `data`. Dropping the future leaves what was written until then, which [`Socket::bytes_written`] counts.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
@@ -328,6 +328,8 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        // The close has nothing to wake.
+        drop((self.wakes.reader.take(), self.wakes.writer.take()));
         if self.wakes.is_connected.get() {
             self.socket.destroy_soon();
             Lingering::begin_early(&self.socket);

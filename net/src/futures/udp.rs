@@ -7,13 +7,14 @@ use crate::upcall::UdpHandler;
 use crate::{Error, ErrorCode, Result};
 use async_wrap::Environment;
 use async_wrap::layer::OnDrop;
+use async_wrap::task::{Wait, Waiters};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// A socket of datagrams whose calls are awaited. It takes `&self`, so that several tasks can share it, in an `Rc`.
 ///
@@ -64,14 +65,6 @@ struct State {
     sent: Share,
     readers: Waiters,
     writers: Waiters,
-}
-
-/// The tasks that wait for one kind of event.
-#[derive(Default)]
-struct Waiters {
-    /// The number of futures.
-    count: Cell<usize>,
-    wakers: RefCell<Vec<Waker>>,
 }
 
 impl AsyncUdpSocket {
@@ -146,9 +139,14 @@ impl AsyncUdpSocket {
     /// # Errors
     /// As for [`recv_from`](Self::recv_from).
     pub async fn receive(&self, buffer: &mut [u8]) -> Result<(usize, Envelope)> {
-        let readers = &self.state.readers;
-        let _waiting = readers.wait(|| self.socket.receive_stop());
-        poll_fn(|context| self.poll_receive(context, buffer)).await
+        let (readers, wait) = (&self.state.readers, Wait::default());
+        let _left = OnDrop::new(|| {
+            readers.leave(&wait);
+            if readers.is_empty() {
+                self.socket.receive_stop();
+            }
+        });
+        poll_fn(|context| self.poll_receive(&wait, context, buffer)).await
     }
 
     /// Sends a datagram to the peer. Waits for room in the kernel, and until the kernel has it.
@@ -184,12 +182,25 @@ impl AsyncUdpSocket {
     /// # Errors
     /// As for [`UdpSocket::send_with`]; any error of the system call, such as `EMSGSIZE`.
     pub async fn send_with(&self, data: &[u8], options: &SendOptions) -> Result<()> {
-        let _waiting = self.state.writers.wait(|| {});
+        let (writers, wait) = (&self.state.writers, Wait::default());
+        let _left = OnDrop::new(|| writers.leave(&wait));
         let mut queued = None;
-        poll_fn(|context| self.poll_send(context, data, options, &mut queued)).await
+        poll_fn(|context| {
+            let polled = self.poll_send(context, data, options, &mut queued);
+            if polled.is_pending() {
+                writers.wait(&wait, context);
+            }
+            polled
+        })
+        .await
     }
 
-    fn poll_receive(&self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<Result<(usize, Envelope)>> {
+    fn poll_receive(
+        &self,
+        wait: &Wait,
+        context: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<(usize, Envelope)>> {
         let State { next, error, is_closed, received, readers, .. } = &*self.state;
         if let Some((data, envelope)) = next.take() {
             let count = data.len().min(buffer.len());
@@ -205,14 +216,19 @@ impl AsyncUdpSocket {
         if is_closed.get() {
             return Poll::Ready(Err(closed()));
         }
-        if received.take()
-            && let Some(datagram) = self.socket.try_receive(buffer)?
-        {
-            return Poll::Ready(Ok(datagram));
+        if received.take() {
+            let tried = self.socket.try_receive(buffer);
+            // Others wait on, which the call has ended.
+            if !readers.is_empty() && self.socket.receive_next().is_err() {
+                readers.wake();
+            }
+            if let Some(datagram) = tried? {
+                return Poll::Ready(Ok(datagram));
+            }
         }
         received.renew();
         self.socket.receive_next()?;
-        readers.add(context.waker());
+        readers.wait(wait, context);
         Poll::Pending
     }
 
@@ -224,7 +240,7 @@ impl AsyncUdpSocket {
         options: &SendOptions,
         queued: &mut Option<Outcome>,
     ) -> Poll<Result<()>> {
-        let State { is_queued, sent, writers, .. } = &*self.state;
+        let State { is_queued, sent, .. } = &*self.state;
         if let Some(result) = queued {
             if let Some(result) = result.take() {
                 return Poll::Ready(result);
@@ -238,7 +254,6 @@ impl AsyncUdpSocket {
             }
             *queued = Some(self.queue(data, options)?);
         }
-        writers.add(context.waker());
         Poll::Pending
     }
 
@@ -260,31 +275,6 @@ type Outcome = Rc<Cell<Option<Result<()>>>>;
 
 fn closed() -> Error {
     Error::new(ErrorCode::NotRunning, "the socket is closed")
-}
-
-impl Waiters {
-    /// Counts a future that waits, until the guard is dropped. The last one calls `end`.
-    fn wait(&self, end: impl FnOnce()) -> OnDrop<impl FnOnce()> {
-        self.count.set(self.count.get() + 1);
-        OnDrop::new(move || {
-            self.count.set(self.count.get() - 1);
-            if self.count.get() == 0 {
-                drop(self.wakers.take());
-                end();
-            }
-        })
-    }
-
-    fn add(&self, waker: &Waker) {
-        let mut wakers = self.wakers.borrow_mut();
-        if !wakers.iter().any(|known| known.will_wake(waker)) {
-            wakers.push(waker.clone());
-        }
-    }
-
-    fn wake(&self) {
-        self.wakers.take().into_iter().for_each(Waker::wake);
-    }
 }
 
 impl Drop for AsyncUdpSocket {

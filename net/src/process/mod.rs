@@ -24,6 +24,7 @@ use crate::futures::AsyncSocket;
 use crate::uv_core::process::Process;
 use crate::uv_core::{self, Signal};
 use crate::{Result, Socket};
+use async_wrap::layer::OnDrop;
 use async_wrap::tcp_wrap::PipeWrap;
 use async_wrap::{Environment, Provider};
 use std::cell::Cell;
@@ -104,6 +105,7 @@ impl Child {
     /// Dropping the future loses nothing: the status is there for each later call.
     pub async fn wait(&mut self) -> ExitStatus {
         drop(self.stdin.take());
+        let _waiting = OnDrop::new(|| drop(self.end.waker.take()));
         poll_fn(|context| match self.end.status.get() {
             Some(status) => Poll::Ready(status),
             None => {
