@@ -18,10 +18,13 @@ use std::task::{Context, Poll, Waker};
 /// Bytes that wait to be read, before the body is paused.
 const WAITING_MAX: usize = 64 * 1024;
 
+/// What a piece takes beyond its bytes, as a part of those: a client may send chunks of one byte.
+const PIECE: usize = 64;
+
 /// The body of a request, piece by piece or whole. It is also a [`Stream`] and an [`AsyncRead`].
 ///
-/// A body that is not read waits, and its client with it. What is left of it when the response has ended is discarded: see
-/// [`Body::pause`].
+/// A body that is not read waits, and its client with it. What is left of it when the reader is dropped, with its request, is
+/// discarded, and likewise when the response has ended and nothing of it was read: see [`Body::pause`].
 ///
 /// ```
 /// use http::serve::{Failure, OwnedRequest};
@@ -50,9 +53,11 @@ enum Source {
 #[derive(Default)]
 struct Arrived {
     pieces: RefCell<VecDeque<Bytes>>,
-    /// Bytes in `pieces`.
+    /// The memory that `pieces` take.
     waiting: Cell<usize>,
     is_paused: Cell<bool>,
+    /// The reader is gone: what still comes is discarded.
+    is_unwanted: Cell<bool>,
     /// How the body has ended.
     end: Cell<Option<Result<()>>>,
     waker: Cell<Option<Waker>>,
@@ -147,9 +152,10 @@ impl Arrived {
     fn take(&self, most: usize) -> Option<Bytes> {
         let mut pieces = self.pieces.borrow_mut();
         let first = pieces.front_mut()?;
-        let piece = if first.len() > most { Some(first.split_to(most)) } else { pieces.pop_front() };
-        self.waiting.set(self.waiting.get() - piece.as_ref().map_or(0, Bytes::len));
-        piece
+        let (piece, place) =
+            if first.len() > most { (first.split_to(most), 0) } else { (pieces.pop_front()?, PIECE) };
+        self.waiting.set(self.waiting.get() - piece.len() - place);
+        Some(piece)
     }
 }
 
@@ -172,6 +178,19 @@ impl AsyncRead for BodyReader {
             buffer[..piece.len()].copy_from_slice(&piece);
             Ok(piece.len())
         })
+    }
+}
+
+/// A body that stayed paused behind its response would hold the client back until its connection times out.
+impl Drop for BodyReader {
+    fn drop(&mut self) {
+        if let Source::Reading(body, arrived) = &self.0 {
+            arrived.is_unwanted.set(true);
+            drop(arrived.pieces.take());
+            if arrived.is_paused.get() {
+                body.resume();
+            }
+        }
     }
 }
 
@@ -200,8 +219,11 @@ impl Collect {
 impl BodyHandler for Collect {
     fn on_data(&mut self, body: &Body, data: &[u8]) {
         let Self(arrived) = self;
+        if arrived.is_unwanted.get() {
+            return;
+        }
         arrived.pieces.borrow_mut().push_back(Bytes::copy_from_slice(data));
-        arrived.waiting.set(arrived.waiting.get() + data.len());
+        arrived.waiting.set(arrived.waiting.get() + data.len() + PIECE);
         if arrived.waiting.get() >= WAITING_MAX {
             arrived.is_paused.set(true);
             body.pause();

@@ -176,6 +176,82 @@ fn what_is_received_of_a_body_is_bounded_by_what_is_read() {
     });
 }
 
+// scylladb/scylladb#31315, hyperium/hyper#4008
+#[test]
+fn chunks_of_one_byte_are_bounded_by_the_memory_that_they_take() {
+    const CHUNKS: usize = 300_000;
+    /// What waits here, and what one read has brought.
+    const AHEAD: u64 = 128 * 1024;
+    async fn respond(mut request: OwnedRequest, response: Response) -> Result<(), Failure> {
+        let (env, socket) = (env_of(&response), request.socket().clone());
+        request.body().next().await.ok_or("a body")??;
+        env.sleep(Duration::from_millis(20)).await;
+        let ahead = socket.bytes_read();
+        let rest = request.body().bytes(CHUNKS).await?;
+        let is_bounded = ahead < AHEAD && rest.len() == CHUNKS - 1;
+        Ok(response.end(format!("{is_bounded} {ahead} {}", rest.len()).as_bytes())?)
+    }
+    let answer = serve(respond, |address| {
+        let mut client = Client::connect(address);
+        client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.send("1\r\nx\r\n".repeat(CHUNKS) + "0\r\n\r\n");
+        client.answer()
+    });
+    assert!(answer.text().starts_with("true"), "{}", answer.text());
+}
+
+// actix/actix-web#2357, actix/actix-web#2632, actix/actix-web#3715
+#[test]
+fn a_response_before_its_request_has_come_whole_spoils_no_later_one() {
+    async fn respond(request: OwnedRequest, response: Response) -> Result<(), Failure> {
+        if request.path() == "/later" {
+            env_of(&response).sleep(Duration::from_millis(1)).await;
+        }
+        Ok(response.end(request.path().as_bytes())?)
+    }
+    serve(respond, |address| {
+        let mut client = Client::connect(address);
+        for path in ["/", "/later", "/"] {
+            for (framing, body) in
+                [("Content-Length: 3", "abc"), ("Transfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n")]
+            {
+                client.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n"));
+                assert_eq!(client.answer().text(), path);
+                client.send(body);
+            }
+        }
+        assert_eq!(client.ask("/").text(), "/");
+    });
+}
+
+// tokio-rs/axum#1703, tokio-rs/axum#2850, rwf2/Rocket#2783, actix/actix-web#3182, actix/actix-web#3967
+#[test]
+fn a_client_that_sends_much_more_than_the_limit_before_it_reads_gets_413() {
+    const LEN: usize = 20 << 20;
+    async fn respond(mut request: OwnedRequest, response: Response) -> Result<(), Failure> {
+        if request.path() == "/enough" {
+            request.body().next().await.ok_or("a body")??;
+            // More comes, until that is held back.
+            env_of(&response).sleep(Duration::from_millis(5)).await;
+            return Ok(response.set_status(413)?.end(b"")?);
+        }
+        let body = request.body().bytes(1 << 20).await?;
+        Ok(response.end(body.len().to_string().as_bytes())?)
+    }
+    serve(respond, |address| {
+        let mut client = Client::connect(address);
+        for path in ["/", "/enough", "/"] {
+            client.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {LEN}\r\n\r\n"));
+            client.send(vec![b'x'; LEN]);
+            assert_eq!(client.answer().status, 413);
+        }
+        let mut chunked = Client::connect(address);
+        chunked.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        chunked.send(format!("{LEN:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(LEN)));
+        assert_eq!(chunked.answer().status, 413);
+    });
+}
+
 #[test]
 fn a_response_that_is_dropped_is_500_or_broken_off_and_one_that_is_kept_goes_on() {
     async fn respond(request: OwnedRequest, response: Response) -> Result<(), Failure> {

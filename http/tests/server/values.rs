@@ -3,8 +3,11 @@
 use crate::harness::{Client, Log, Site};
 use async_wrap::storage::Storage;
 use http::proto::Fields;
+use http::serve::{OwnedRequest, Serving};
 use http::upcall::{BodyHandler, ResponseHandler};
 use http::{Body, Request, Response, ServerOptions};
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// Notes the name of the request in whose name it is called.
@@ -121,4 +124,66 @@ fn requests_begin_with_what_the_server_had_when_it_began_to_listen() {
             assert_eq!(client.ask("/").text(), "server");
         });
     });
+}
+
+// nodejs/help#2546, expressjs/body-parser#422, nodejs/node#37207
+#[test]
+fn a_handler_that_is_given_within_a_run_has_its_values() {
+    let site = Site::new(ServerOptions::default());
+    let naming = Naming { name: Storage::new(&site.env), log: Log::default() };
+    let log = naming.log.clone();
+    let respond = move |request: &Request<'_>, response: Response| {
+        naming.name.run(request.path().to_owned(), || {
+            request.body().set_handler(naming.clone());
+            response.set_handler(naming.clone());
+            response.end(b"").expect("to end");
+        });
+        naming.note("behind");
+    };
+    site.run(respond, |address| {
+        let mut client = Client::connect(address);
+        for path in ["/a", "/b"] {
+            client.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n"));
+            assert_eq!(client.answer().status, 200);
+            client.send("hi");
+        }
+        assert_eq!(client.ask("/c").status, 200);
+    });
+    let all = log.all();
+    for path in ["/a", "/b", "/c"] {
+        assert!(all.contains(&format!("{path}:finish")), "{all:?}");
+    }
+    let of_none = all.iter().filter(|line| line.starts_with("none:")).count();
+    assert_eq!(of_none, 3, "only what is behind the run has none: {all:?}");
+}
+
+// nodejs/node#61882, nodejs/node#41978: what a request has is gone with it, while its connection stays.
+#[test]
+fn a_connection_that_idles_holds_no_value_of_its_requests() {
+    let site = Site::new(ServerOptions::default());
+    let value = Storage::<()>::new(&site.env);
+    let latest: Rc<RefCell<Weak<()>>> = Rc::default();
+    let asked = Rc::clone(&latest);
+    let respond = move |request: OwnedRequest, response: Response| {
+        let (value, latest) = (value.clone(), Rc::clone(&asked));
+        async move {
+            let is_gone = latest.borrow().upgrade().is_none() && value.get().is_none();
+            let own = Rc::new(());
+            latest.replace(Rc::downgrade(&own));
+            value.enter_with(own);
+            if request.path() == "/later" {
+                response.socket().environment().sleep(Duration::from_millis(1)).await;
+            }
+            Ok(response.end(is_gone.to_string().as_bytes())?)
+        }
+    };
+    site.run(Serving::new(respond), |address| {
+        let mut clients = [Client::connect(address), Client::connect(address)];
+        for path in ["/", "/later", "/later", "/"] {
+            for client in &mut clients {
+                assert_eq!(client.ask(path).text(), "true");
+            }
+        }
+    });
+    assert!(latest.borrow().upgrade().is_none());
 }
