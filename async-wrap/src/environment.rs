@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
-use uv_core::{Loop, LoopHandle, Result, RunMode};
+use uv_core::{Errno, Error, Loop, LoopHandle, Result, RunMode};
 
 /// The environment of a loop. Clones share it and stay on its thread.
 ///
@@ -105,10 +105,12 @@ impl Environment {
     /// # Panics
     /// Passes on a callback's panic. Loop and environment are usable afterwards.
     pub fn run(&self, mode: RunMode) -> Result<bool> {
+        // A callback is executing, perhaps one that `run` calls before the loop: the queues would not run.
+        if self.0.depth.get() > 0 {
+            return Err(Error::new("run", Errno::EBUSY));
+        }
         loop {
-            if self.0.depth.get() == 0 {
-                self.run_queued_outside();
-            }
+            self.run_queued_outside();
             if self.0.event_loop.run(mode)? {
                 return Ok(true);
             }

@@ -67,7 +67,7 @@ impl Environment {
     /// dropped. `EBUSY` if the loop runs already; any error of polling.
     ///
     /// # Panics
-    /// Passes on a panic of the future or of a callback.
+    /// Passes on a panic of the future or of a callback. The future is dropped.
     pub fn block_on<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Result<T> {
         let (stopping, waits) = (self.clone(), Rc::new(Cell::new(true)));
         let waiting = Rc::clone(&waits);
@@ -80,11 +80,12 @@ impl Environment {
             });
             future.await
         });
-        let give_up = || {
+        // Also if a callback panics: a future that is left would stop a later run.
+        let _given_up = OnDrop::new(|| {
             // The loop does not run, or for somebody else.
             waits.set(false);
             task.abort();
-        };
+        });
         loop {
             let is_alive = self.run(RunMode::Default);
             if let Some(outcome) = task.take_outcome() {
@@ -97,14 +98,8 @@ impl Environment {
             match is_alive {
                 // Something else has stopped the loop.
                 Ok(true) => {}
-                Ok(false) => {
-                    give_up();
-                    return Err(Error::new("block_on", Errno::EDEADLK).noting(DEADLOCK));
-                }
-                Err(error) => {
-                    give_up();
-                    return Err(error);
-                }
+                Ok(false) => return Err(Error::new("block_on", Errno::EDEADLK).noting(DEADLOCK)),
+                Err(error) => return Err(error),
             }
         }
     }

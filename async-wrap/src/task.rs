@@ -13,6 +13,7 @@ use crate::{AsyncContext, AsyncId, Environment, Provider};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -104,6 +105,15 @@ impl Task {
     }
 }
 
+/// Drops all, whose destructors may panic; passes the first panic on.
+fn drop_each<T>(values: Vec<T>) {
+    let dropped = values.into_iter().map(|value| catch_unwind(AssertUnwindSafe(|| drop(value))));
+    let panics: Vec<_> = dropped.filter_map(Result::err).collect();
+    if let Some(first) = panics.into_iter().next() {
+        resume_unwind(first);
+    }
+}
+
 impl Tasks {
     /// Drops all tasks, each with its values.
     pub(crate) fn clear(&self, frames: &Frames) {
@@ -116,10 +126,10 @@ impl Tasks {
                 drop(future);
             })
         };
-        // All are dropped, even if the destructor of one panics.
+        // All are dropped, even if destructors panic.
         let futures: Vec<_> = self.table.take().into_iter().map(|(_, task)| end(task)).collect();
-        drop(futures);
         drop(self.spare.take());
+        drop_each(futures);
     }
 
     /// Works on a task, unless it has ended.
@@ -305,9 +315,12 @@ impl Environment {
         if task.is_aborted.get() {
             return;
         }
+        // A task that panics is removed like a task that has ended, as is one whose poll a hook has refused by a panic.
+        let forget = OnUnwind::new(|| {
+            // A second panic, of the future's destructor, would end the process.
+            let _second = catch_unwind(AssertUnwindSafe(|| self.forget_task(&task)));
+        });
         let has_ended = self.run_in_context(task.context.get(), || {
-            // A task that panics is removed like a task that has ended.
-            let forget = OnUnwind::new(|| self.forget_task(&task));
             let is_pending = task.future.borrow_mut().as_mut().is_some_and(|future| {
                 let mut context = Context::from_waker(&task.waking.waker);
                 future.as_mut().poll(&mut context).is_pending()

@@ -255,6 +255,45 @@ fn a_destructor_that_panics_at_the_end_of_a_task_passes_out_of_run_and_the_other
     }
 }
 
+// Two panics at once would end the process.
+#[test]
+fn a_task_that_panics_in_its_poll_and_in_its_destructor_ends_with_one_panic() {
+    let (event_loop, env) = new_loop();
+    let spawn = || {
+        let guard = AtEnd(|| resume_unwind(Box::new("its destructor")));
+        env.spawn_local(poll_fn(move |_| -> Poll<()> {
+            let _guard = &guard;
+            resume_unwind(Box::new("its poll"));
+        }))
+    };
+    drop(spawn());
+    assert_eq!(run_to_a_panic(&env), "its poll");
+    // A handle has the panic of the poll.
+    let task = spawn();
+    assert_eq!(run_to_a_panic(&env), "its destructor");
+    let error = env.block_on(task).expect("the loop runs").expect_err("it panics");
+    assert_eq!(error.to_string(), "the task has panicked: its poll");
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn a_task_whose_poll_a_hook_refuses_by_a_panic_ends() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let guard = AtEnd(log.note("dropped"));
+    let hook = env.hook(OnHook(|| resume_unwind(Box::new("the hook"))));
+    hook.enable();
+    let task = env.spawn_local(async move {
+        let _guard = guard;
+        pending::<()>().await;
+    });
+    assert_eq!(run_to_a_panic(&env), "the hook");
+    hook.disable();
+    assert_eq!((log.take(), env.tasks()), (vec!["dropped".to_owned()], 0));
+    assert!(env.block_on(task).expect("the loop runs").is_err_and(|error| error.is_aborted()));
+    run_to_the_end(&event_loop, &env);
+}
+
 #[test]
 fn a_destructor_that_panics_with_the_environment_keeps_no_other_task() {
     let (event_loop, env) = new_loop();
@@ -262,7 +301,7 @@ fn a_destructor_that_panics_with_the_environment_keeps_no_other_task() {
     for number in 0..10 {
         let note = log.note("dropped");
         let guard = AtEnd(note);
-        let panicking = (number == 5).then(|| AtEnd(|| resume_unwind(Box::new("on purpose"))));
+        let panicking = (number % 5 == 0).then(|| AtEnd(|| resume_unwind(Box::new("on purpose"))));
         env.spawn_detached(async move {
             let _guards = (guard, panicking);
             pending::<()>().await;

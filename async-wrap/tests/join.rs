@@ -7,7 +7,7 @@ use async_wrap::{AsyncContext, AsyncHook, AsyncId, Environment, OwnedEnvironment
 use common::{Log, new_loop, run_to_a_panic, run_to_the_end};
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -313,6 +313,42 @@ fn a_run_without_waiting_goes_as_far_as_tasks_can_get() {
     });
     env.run(RunMode::NoWait).expect("the loop runs");
     assert_eq!(log.take(), ["begin", "inner", "end 5"]);
+    run_to_the_end(&event_loop, &env);
+}
+
+// What is left would stop the next run.
+#[test]
+fn block_on_drops_its_future_when_a_callback_panics() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let (sleeper, guard) = (env.clone(), Guard(log.clone()));
+    env.set_immediate(|| resume_unwind(Box::new("on purpose")));
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        env.block_on(async move {
+            let _guard = guard;
+            sleeper.sleep(Duration::from_millis(1)).await;
+        })
+    }));
+    assert_eq!(ended.expect_err("the immediate panics").downcast_ref::<&str>(), Some(&"on purpose"));
+    assert_eq!((log.take(), env.tasks()), (vec!["dropped".to_owned()], 0));
+    env.set_timeout(Duration::from_millis(5), log.note("timeout"));
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(log.take(), ["timeout"]);
+}
+
+// The tasks that were spawned before `run` are polled before the loop runs.
+#[test]
+fn block_on_within_a_task_is_refused_also_before_the_loop_runs() {
+    let (event_loop, env) = new_loop();
+    let inner = env.clone();
+    let errors = env.block_on(async move {
+        let early = (inner.block_on(ready(())), inner.run(RunMode::NoWait));
+        inner.sleep(Duration::ZERO).await;
+        [early.0, early.1.map(drop), inner.block_on(ready(())), inner.run(RunMode::NoWait).map(drop)]
+    });
+    for refused in errors.expect("the loop runs") {
+        assert_eq!(refused.expect_err("the loop runs already").errno(), Errno::EBUSY);
+    }
     run_to_the_end(&event_loop, &env);
 }
 
