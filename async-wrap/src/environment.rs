@@ -105,7 +105,7 @@ impl Environment {
     /// # Panics
     /// Passes on a callback's panic. Loop and environment are usable afterwards.
     pub fn run(&self, mode: RunMode) -> Result<bool> {
-        // A callback is executing, perhaps one that `run` calls before the loop: the queues would not run.
+        // A callback is executing, which `run` may call before the loop: the queues would not run.
         if self.0.depth.get() > 0 {
             return Err(Error::new("run", Errno::EBUSY));
         }

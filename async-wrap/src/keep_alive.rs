@@ -82,7 +82,7 @@ impl Environment {
         });
         // Also if a callback panics: a future that is left would stop a later run.
         let _given_up = OnDrop::new(|| {
-            // The loop does not run, or for somebody else.
+            // The loop does not run, or for another caller.
             waits.set(false);
             task.abort();
         });

@@ -218,7 +218,7 @@ impl<T: 'static> Storage<T> {
     /// Enters the values that a future has left, or those that are here with its own.
     fn enter_within(&self, left: Option<Frame>, value: &Rc<T>) -> OnDrop<impl FnOnce() + use<'_, T>> {
         self.env.inner().frames.enter(match left {
-            // A value that is not inherited is gone from what was left.
+            // A value that is not inherited is missing in what was left.
             Some(left) if self.propagation == Propagation::Scope => {
                 left.with(self.entry(Some(Rc::clone(value))))
             }
