@@ -61,7 +61,7 @@ fn a_reset_amid_a_large_write_is_never_taken_for_its_end() {
         // All of it is queued, and only the FIN is awaited.
         let (mut socket, peer) = connected(&env).await;
         let filling = socket.write_all(&[0; 8 << 20]);
-        env.timeout(Duration::from_millis(20), filling).await.expect_err("nobody reads");
+        env.timeout(Duration::from_millis(20), filling).await.expect_err("the peer does not read");
         let resetting = env.work(move || reset(peer));
         env.spawn_local(async move { resetting.await.expect("it ends") });
         let error = socket.finish().await.expect_err("it was reset");
@@ -127,7 +127,7 @@ fn a_child_that_ends_is_told_of_while_its_input_is_open() {
         let mut input = child.stdin.take().expect("a pipe");
         input.write_all(b"quit\n").await.expect("it reads");
         assert_eq!(child.wait().await.code, 3);
-        // Nobody reads it any more.
+        // Its reader has ended.
         while input.write(b"more").await.is_ok() {}
     });
 }

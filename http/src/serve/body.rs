@@ -56,7 +56,7 @@ struct Arrived {
     /// The memory that `pieces` take.
     waiting: Cell<usize>,
     is_paused: Cell<bool>,
-    /// The reader is gone: what still comes is discarded.
+    /// The reader was dropped: what still comes is discarded.
     is_unwanted: Cell<bool>,
     /// How the body has ended.
     end: Cell<Option<Result<()>>>,

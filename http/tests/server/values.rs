@@ -157,7 +157,7 @@ fn a_handler_that_is_given_within_a_run_has_its_values() {
     assert_eq!(of_none, 3, "only what is behind the run has none: {all:?}");
 }
 
-// nodejs/node#61882, nodejs/node#41978: what a request has is gone with it, while its connection stays.
+// nodejs/node#61882, nodejs/node#41978: the values of a request are dropped with it, while its connection stays.
 #[test]
 fn a_connection_that_idles_holds_no_value_of_its_requests() {
     let site = Site::new(ServerOptions::default());
