@@ -4,8 +4,8 @@ use crate::harness::{Client, Log, Site};
 use async_wrap::storage::Storage;
 use http::proto::Fields;
 use http::serve::{OwnedRequest, Serving};
-use http::upcall::{BodyHandler, ResponseHandler};
-use http::{Body, Request, Response, ServerOptions};
+use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
+use http::{Body, Request, Response, Server, ServerOptions};
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -186,4 +186,31 @@ fn a_connection_that_idles_holds_no_value_of_its_requests() {
         }
     });
     assert!(latest.borrow().upgrade().is_none());
+}
+
+/// Notes the name that is there when its server has closed.
+struct Closing(Naming);
+
+impl RequestHandler for Closing {
+    fn on_request(&mut self, _: &Request<'_>, response: Response) {
+        response.end(b"").expect("to end");
+    }
+
+    fn on_close(&mut self, _: &Server) {
+        self.0.note("close");
+    }
+}
+
+// oven-sh/bun#33719: as in Node, where no connection is left.
+#[test]
+fn a_server_that_has_closed_has_the_values_of_its_close() {
+    let site = Site::new(ServerOptions::default());
+    let naming = Naming { name: Storage::new(&site.env), log: Log::default() };
+    let (server, name, log) = (site.server.clone(), naming.name.clone(), naming.log.clone());
+    let closer = name.clone();
+    let end = move || closer.run("closer".to_owned(), || server.close().expect("it listens"));
+    name.run("listener".to_owned(), || {
+        site.run_until(Closing(naming), |address| drop(Client::connect(address).ask("/")), end);
+    });
+    assert_eq!(log.all(), ["closer:close"]);
 }
