@@ -123,10 +123,14 @@ impl JoinError {
     }
 
     fn message(&self) -> &str {
-        let Some(panic) = &self.0 else { return "the task was aborted" };
-        let text = panic.downcast_ref::<&str>().copied();
-        text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value without text")
+        self.0.as_deref().map_or("the task was aborted", text_of_panic)
     }
+}
+
+/// What a panic says, for errors.
+pub(crate) fn text_of_panic(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value without text")
 }
 
 impl fmt::Display for JoinError {

@@ -1,6 +1,7 @@
 //! Work on the thread pool to await. Mirrors `uv_queue_work`, and `ThreadPoolWork` of Node's `src/threadpoolwork-inl.h`.
 
 use crate::awaited::work_of;
+use crate::join::text_of_panic;
 use crate::{Environment, Provider};
 use std::any::Any;
 use std::fmt;
@@ -75,11 +76,7 @@ impl WorkError {
 impl fmt::Display for WorkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::Panic(panic) => {
-                let text = panic.downcast_ref::<&str>().copied();
-                let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-                write!(f, "the work has panicked: {}", text.unwrap_or("not with a text"))
-            }
+            Cause::Panic(panic) => write!(f, "the work has panicked: {}", text_of_panic(&**panic)),
             Cause::System(error) => error.fmt(f),
         }
     }

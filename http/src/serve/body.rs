@@ -88,7 +88,7 @@ impl BodyReader {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// All that is not read yet.
+    /// All that is not read yet. Dropping the future drops what it has read.
     ///
     /// # Errors
     /// `BodyTooLong` if that is more than `limit` bytes; what was read is dropped. As for [`next`](Self::next).
@@ -186,7 +186,7 @@ impl Drop for BodyReader {
     fn drop(&mut self) {
         if let Source::Reading(body, arrived) = &self.0 {
             arrived.is_unwanted.set(true);
-            drop(arrived.pieces.take());
+            drop((arrived.waker.take(), arrived.pieces.take()));
             if arrived.is_paused.get() {
                 body.resume();
             }

@@ -6,7 +6,7 @@ use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
 
 impl OwnedRequest {
-    /// Reads the body, of at most `limit` bytes, as JSON.
+    /// Reads the body, of at most `limit` bytes, as JSON. Dropping the future drops what it has read.
     ///
     /// ```
     /// use http::Response;
