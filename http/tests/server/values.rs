@@ -201,7 +201,7 @@ impl RequestHandler for Closing {
     }
 }
 
-// oven-sh/bun#33719: as in Node, where no connection is left.
+// oven-sh/bun#33719: as in Node, where no connection is open. Otherwise the end of the last connection is its cause.
 #[test]
 fn a_server_that_has_closed_has_the_values_of_its_close() {
     let site = Site::new(ServerOptions::default());
@@ -210,7 +210,7 @@ fn a_server_that_has_closed_has_the_values_of_its_close() {
     let closer = name.clone();
     let end = move || closer.run("closer".to_owned(), || server.close().expect("it listens"));
     name.run("listener".to_owned(), || {
-        site.run_until(Closing(naming), |address| drop(Client::connect(address).ask("/")), end);
+        site.run_until(Closing(naming), |_| (), end);
     });
     assert_eq!(log.all(), ["closer:close"]);
 }
