@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-// Node: parallel/test-timers-promises
+// AI7. Node: parallel/test-timers-promises
 #[test]
 fn a_sleep_is_never_early() {
     let (event_loop, env) = new_loop();
@@ -40,6 +40,7 @@ fn a_sleep_counts_from_its_making() {
     run_to_the_end(&event_loop, &env);
 }
 
+// AI7
 #[test]
 fn a_million_sleeps_made_and_dropped_leave_nothing() {
     let (event_loop, env) = new_loop();
@@ -71,6 +72,7 @@ fn a_sleep_that_is_dropped_keeps_nothing_alive() {
     run_to_the_end(&event_loop, &env);
 }
 
+// AI8
 #[test]
 fn a_timeout_drops_what_it_waits_for_in_the_same_turn() {
     struct Guard(Log);

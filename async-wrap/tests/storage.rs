@@ -20,6 +20,7 @@ fn value<T: Copy + 'static>(storage: &Storage<T>) -> Option<T> {
     storage.with(|value| value.copied())
 }
 
+// AL1, AL2, AL4
 // Node: async_hooks/test-async-local-storage-run-and-enter... (test-async-local-storage-enter-with, -exit)
 #[test]
 fn run_sets_a_value_for_a_call_and_restores_the_outer_one() {
@@ -37,7 +38,7 @@ fn run_sets_a_value_for_a_call_and_restores_the_outer_one() {
     run_to_the_end(&event_loop, &env);
 }
 
-// Node: async_hooks/test-async-local-storage-errors
+// AL1, AL4. Node: async_hooks/test-async-local-storage-errors
 #[test]
 fn a_panic_restores_the_outer_value() {
     let (event_loop, env) = new_loop();
@@ -61,7 +62,7 @@ fn a_panic_restores_the_outer_value() {
     run_to_the_end(&event_loop, &env);
 }
 
-// Node: async_hooks/test-async-local-storage-enter-with
+// AL3. Node: async_hooks/test-async-local-storage-enter-with
 #[test]
 fn enter_with_lasts_to_the_end_of_the_callback_and_in_what_it_starts() {
     let (event_loop, env) = new_loop();
@@ -94,7 +95,7 @@ fn a_default_is_there_where_no_value_is_but_not_behind_an_exit() {
     run_to_the_end(&event_loop, &env);
 }
 
-// Node: async_hooks/test-async-local-storage-misc-stores
+// AL5. Node: async_hooks/test-async-local-storage-misc-stores
 #[test]
 fn ten_thousand_interleaved_chains_of_two_storages_never_mix() {
     const CHAINS: u32 = 10_000;
@@ -144,6 +145,7 @@ fn found(start: impl FnOnce(&Environment, Box<dyn Fn()>)) -> Option<u32> {
     seen.get().expect("the callback was called")
 }
 
+// AL6
 // Node: async_hooks/test-async-local-storage-enable-disable, -promises, -nested; parallel/test-async-local-storage-*
 #[test]
 fn a_value_follows_timers_and_queues() {
@@ -268,7 +270,7 @@ fn a_value_follows_a_datagram_that_is_sent() {
     assert_eq!(seen, Some(5));
 }
 
-// ujeenet/rustango and tokio's task_local: values that must not cross a spawn.
+// AL8. ujeenet/rustango and tokio's task_local: values that must not cross a spawn.
 #[test]
 fn a_scoped_value_is_gone_in_tasks_timers_and_requests() {
     let (event_loop, env) = new_loop();
@@ -298,7 +300,7 @@ fn a_scoped_value_is_gone_in_tasks_timers_and_requests() {
     assert!(seen.iter().all(|line| line.ends_with("Some(1) None")), "{seen:?}");
 }
 
-// Node: async_hooks/test-async-local-storage-gcable
+// AL9. Node: async_hooks/test-async-local-storage-gcable
 #[test]
 fn a_value_is_dropped_with_the_last_resource_that_has_it() {
     let (event_loop, env) = new_loop();
@@ -326,7 +328,7 @@ fn a_value_is_dropped_with_the_last_resource_that_has_it() {
     assert!(!is_there(), "nothing has it any more");
 }
 
-// Node: async_hooks/test-async-local-storage-bind, -snapshot
+// AL10. Node: async_hooks/test-async-local-storage-bind, -snapshot
 #[test]
 fn a_snapshot_and_a_bound_closure_bring_values_to_where_they_are_not() {
     let (event_loop, env) = new_loop();

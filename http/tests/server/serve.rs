@@ -105,7 +105,7 @@ async fn measure(mut request: OwnedRequest, response: Response) -> Result<(), Fa
     Ok(())
 }
 
-// Node: parallel/test-http-incoming-... (for await of a request)
+// AI16. Node: parallel/test-http-incoming-... (for await of a request)
 #[test]
 fn a_body_is_read_by_pieces_whole_or_into_buffers() {
     serve(measure, |address| {
@@ -139,6 +139,7 @@ fn a_body_beyond_its_limit_is_413_and_the_connection_goes_on() {
     });
 }
 
+// AI16
 #[test]
 fn a_body_that_is_not_read_holds_its_client_back() {
     async fn unread(request: OwnedRequest, response: Response) -> Result<(), Failure> {
@@ -157,6 +158,7 @@ fn a_body_that_is_not_read_holds_its_client_back() {
     });
 }
 
+// AI15
 #[test]
 fn a_failure_or_a_panic_before_the_head_is_500_and_the_server_goes_on() {
     async fn failing(request: OwnedRequest, response: Response) -> Result<(), Failure> {
@@ -180,6 +182,7 @@ fn a_failure_or_a_panic_before_the_head_is_500_and_the_server_goes_on() {
     });
 }
 
+// AI15
 #[test]
 fn a_failure_behind_the_head_breaks_the_connection_off() {
     async fn failing(request: OwnedRequest, response: Response) -> Result<(), Failure> {
@@ -210,6 +213,7 @@ impl Drop for Guard {
     }
 }
 
+// AI15
 #[test]
 fn a_handler_is_dropped_when_its_client_goes_away() {
     let log = Log::default();
@@ -262,6 +266,7 @@ fn a_handler_is_dropped_when_its_client_breaks_off_its_request() {
     assert_eq!(seen.joined(), "dropped next");
 }
 
+// AI15
 #[test]
 fn a_detached_handler_goes_on_without_its_client_and_one_whose_response_is_written_too() {
     let (log, ended) = (Log::default(), Count::default());

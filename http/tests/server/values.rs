@@ -55,6 +55,7 @@ fn answering_later(naming: &Naming) -> impl FnMut(&Request<'_>, Response) + use<
     }
 }
 
+// AL7, AL12
 // Node: async_hooks/test-async-local-storage-http, -http-agent; parallel/test-async-local-storage-http-multiclients
 #[test]
 fn each_request_has_a_value_of_its_own_in_all_of_its_callbacks() {
