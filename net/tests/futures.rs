@@ -162,8 +162,11 @@ fn a_half_that_is_dropped_ends_its_direction_only() {
         drop(from_client);
         let mut buffer = [0; 10];
         assert_eq!(from_server.read(&mut buffer).await, Ok(5));
+        assert_eq!(to_client.write(b"the rest").await, Ok(8));
         drop(to_client);
-        assert_eq!(from_server.read(&mut buffer).await, Ok(0));
+        let mut rest = Vec::new();
+        assert_eq!(from_server.read_to_end(&mut rest).await, Ok(8));
+        assert_eq!(rest, b"the rest");
     });
 }
 
