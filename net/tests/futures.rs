@@ -225,6 +225,26 @@ fn a_reset_ends_reads_and_writes_with_its_error() {
 }
 
 // AI6. tokio-rs/tokio and Node: a server whose `accept` is not awaited leaves connections to the backlog.
+// The write that meets the reset is taken, and the socket closed: the next write is to say why.
+#[test]
+fn a_write_behind_the_one_that_has_met_a_reset_gets_its_error() {
+    run(|env| async move {
+        for reads_too in [false, true] {
+            let (mut one, other) = pair(&env).await;
+            other.socket().reset_and_destroy().expect("it is TCP");
+            // The reset is there before the loop has polled.
+            let first = one.write_all(b"met").await;
+            let later =
+                if reads_too { one.read(&mut [0; 10]).await.map(drop) } else { one.write_all(b"x").await };
+            let errors = [first, later].map(|result| result.err().and_then(|error| error.errno()));
+            assert!(
+                errors[1].is_some_and(|errno| matches!(errno, Errno::ECONNRESET | Errno::EPIPE)),
+                "{errors:?}"
+            );
+        }
+    });
+}
+
 #[test]
 fn a_connection_is_accepted_only_when_something_waits_for_it() {
     let (event_loop, env) = new_loop();

@@ -238,8 +238,18 @@ impl Shared {
                 self.socket.resume();
                 Poll::Pending
             }
-            Err(error) => Poll::Ready(Err(error)),
+            Err(error) => self.failed(error, &self.wakes.reader, context),
         }
+    }
+
+    /// A call has failed. Where the socket is closed already, `on_close` is due, and with it the error that has closed it.
+    #[cold]
+    fn failed<T>(&self, error: Error, place: &Cell<Option<Waker>>, context: &Context<'_>) -> Poll<Result<T>> {
+        if error.code() != ErrorCode::SocketClosed || self.wakes.is_closed.get() {
+            return Poll::Ready(Err(error));
+        }
+        place.set(Some(context.waker().clone()));
+        Poll::Pending
     }
 
     /// Reads of what was put back, if anything was.
@@ -269,7 +279,7 @@ impl Shared {
         ready!(self.poll_room(context))?;
         // What the kernel does not take is queued.
         let data = &data[..data.len().min(self.socket.high_water_mark().max(1))];
-        Poll::Ready(self.wrote(data.len(), self.socket.write(data)))
+        self.wrote(data.len(), self.socket.write(data), context)
     }
 
     /// Writes all of `buffers`, if they are not longer than what one write may queue, else some of the first.
@@ -280,7 +290,7 @@ impl Shared {
             return self.poll_write(context, first.map_or(&[], |first| first));
         }
         ready!(self.poll_room(context))?;
-        Poll::Ready(self.wrote(total, self.socket.writev(buffers)))
+        self.wrote(total, self.socket.writev(buffers), context)
     }
 
     /// Waits until a write may queue something, and for the socket's turn.
@@ -300,11 +310,14 @@ impl Shared {
         Poll::Ready(Ok(()))
     }
 
-    fn wrote(&self, count: usize, has_room: Result<bool>) -> Result<usize> {
-        has_room.map(|has_room| {
-            self.wakes.is_full.set(!has_room);
-            count
-        })
+    fn wrote(&self, count: usize, has_room: Result<bool>, context: &Context<'_>) -> Poll<Result<usize>> {
+        match has_room {
+            Ok(has_room) => {
+                self.wakes.is_full.set(!has_room);
+                Poll::Ready(Ok(count))
+            }
+            Err(error) => self.failed(error, &self.wakes.writer, context),
+        }
     }
 
     pub(super) fn poll_finish(&self, context: &Context<'_>) -> Poll<Result<()>> {
