@@ -264,7 +264,7 @@ impl EnvironmentInner {
 }
 
 /// An environment that owns its loop: see [`Environment::with_new_loop`]. Dropping it drops the loop with its handles.
-/// It dereferences to [`Environment`].
+/// It dereferences to [`Environment`], and its `clone()` is one: what tasks and functions get.
 ///
 /// ```
 /// use async_wrap::Environment;

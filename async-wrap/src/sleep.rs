@@ -5,10 +5,12 @@ use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use uv_core::Errno;
 
 impl Environment {
     /// A future that is ready when `after` has passed since this call, never earlier. Dropping it removes its timer.
@@ -54,6 +56,8 @@ impl Environment {
     }
 
     /// Awaits `future`, for at most `after`. If it is not ready then, it is dropped at once.
+    ///
+    /// An [`Elapsed`] becomes an error of the loop, of a layer or of [`io`](std::io) by `?`, as `ETIMEDOUT`.
     ///
     /// ```
     /// use async_wrap::Environment;
@@ -180,3 +184,17 @@ impl fmt::Display for Elapsed {
 }
 
 impl Error for Elapsed {}
+
+/// `ETIMEDOUT`, for the functions whose errors are the loop's or a layer's.
+impl From<Elapsed> for uv_core::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        Self::new("timeout", Errno::ETIMEDOUT).on(format_args!("{:?}", elapsed.0))
+    }
+}
+
+/// Of the kind [`TimedOut`](io::ErrorKind::TimedOut).
+impl From<Elapsed> for io::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        Self::new(io::ErrorKind::TimedOut, elapsed)
+    }
+}

@@ -198,11 +198,12 @@ impl Environment {
     /// env.run(RunMode::Default)?;
     /// # Ok::<(), uv_core::Error>(())
     /// ```
+    #[doc(alias = "spawn")]
     #[track_caller]
     pub fn spawn_local<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
         let join = Rc::new(Join::default());
         // If the environment takes no work, this drops the future, which ends the join.
-        let key = self.spawn(Joined::new(future, Rc::clone(&join)));
+        let key = self.queue_task(Joined::new(future, Rc::clone(&join)));
         JoinHandle::new(self, key, join)
     }
 
@@ -210,7 +211,7 @@ impl Environment {
     /// and a panic passes out of `run`.
     #[track_caller]
     pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
-        self.spawn(future);
+        self.queue_task(future);
     }
 
     /// Like [`spawn_detached`](Self::spawn_detached), but polls the future now for the first time, as the call of an async
@@ -239,7 +240,7 @@ impl Environment {
     }
 
     #[track_caller]
-    fn spawn(&self, future: impl Future<Output = ()> + 'static) -> TaskKey {
+    fn queue_task(&self, future: impl Future<Output = ()> + 'static) -> TaskKey {
         let Some(task) = self.add_task(future) else { return TaskKey::NONE };
         let key = task.key();
         self.push_microtask(Microtask::Poll(task));

@@ -2,14 +2,17 @@
 
 mod common;
 
+use async_wrap::Environment;
 use async_wrap::task::JoinHandle;
 use common::{Log, new_loop, run_to_the_end};
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
+use uv_core::Errno;
 
 // AI7. Node: parallel/test-timers-promises
 #[test]
@@ -59,6 +62,24 @@ fn a_million_sleeps_made_and_dropped_leave_nothing() {
     run_to_the_end(&event_loop, &env);
     assert!(before > 0, "the environment's own handles");
     assert_eq!(event_loop.handles().len(), 0);
+}
+
+// tokio: `From<Elapsed> for io::Error`.
+#[test]
+fn what_takes_too_long_is_an_error_of_those_who_wait() {
+    async fn of_the_loop(env: Environment) -> uv_core::Result<()> {
+        Ok(env.timeout(Duration::from_millis(1), pending()).await?)
+    }
+    async fn of_io(env: Environment) -> io::Result<()> {
+        Ok(env.timeout(Duration::from_millis(1), pending()).await?)
+    }
+    let (event_loop, env) = new_loop();
+    let late = env.block_on(of_the_loop(env.clone())).expect("the loop runs").expect_err("it is late");
+    assert_eq!(late.errno(), Errno::ETIMEDOUT);
+    assert!(late.to_string().starts_with("timeout 1ms: "), "{late}");
+    let late = env.block_on(of_io(env.clone())).expect("the loop runs").expect_err("it is late");
+    assert_eq!((late.kind(), late.to_string()), (io::ErrorKind::TimedOut, "not ready after 1ms".to_owned()));
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Count {
         }
         // A response is a handle: it may be carried anywhere on its thread and ended there.
         let response = response.clone();
-        let env = response.socket().environment().clone();
+        let env = response.environment().clone();
         env.set_timeout(Duration::from_millis(50), move || drop(response.end(b"goodbye\n")));
         Ok(())
     }

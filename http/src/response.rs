@@ -7,6 +7,7 @@ use crate::trace::{down, down_with};
 use crate::upcall::ResponseHandler;
 use crate::uv_core::file::FileRange;
 use crate::{Error, Result};
+use async_wrap::Environment;
 use bytes::Bytes;
 use net::Socket;
 use std::fmt;
@@ -320,6 +321,13 @@ impl Response {
         self.with(is_dropped) == Some(true)
     }
 
+    /// Ends a response that will not be finished, although others may hold it too: with 500, or broken off if it has begun.
+    pub(crate) fn give_up(&self) {
+        if !self.is_ended() {
+            self.connection.abandon(self.number);
+        }
+    }
+
     /// Breaks the response off if it has begun, behind what is written of it.
     pub(crate) fn break_off_begun(&self) {
         if self.phase() == Phase::Body {
@@ -345,6 +353,12 @@ impl Response {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.phase() == Phase::Ended
+    }
+
+    /// The environment in which the server runs: for timers, tasks and files.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        self.connection.socket.environment()
     }
 
     /// The connection's socket: for addresses and counters. Only this crate reads from it and writes to it.

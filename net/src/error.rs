@@ -3,6 +3,7 @@
 use crate::uv_core;
 use crate::uv_core::Errno;
 use async_wrap::layer::Printable;
+use async_wrap::task::Elapsed;
 use std::net::IpAddr;
 use std::{fmt, io};
 
@@ -206,6 +207,13 @@ impl std::error::Error for Error {}
 impl From<uv_core::Error> for Error {
     fn from(error: uv_core::Error) -> Self {
         Self(Repr::System(error))
+    }
+}
+
+/// As `ETIMEDOUT`: what [`Environment::timeout`](async_wrap::Environment::timeout) gives up.
+impl From<Elapsed> for Error {
+    fn from(elapsed: Elapsed) -> Self {
+        uv_core::Error::from(elapsed).into()
     }
 }
 

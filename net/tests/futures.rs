@@ -268,14 +268,30 @@ fn a_connection_is_accepted_only_when_something_waits_for_it() {
 }
 
 #[test]
+fn a_read_that_takes_too_long_is_an_error_of_this_crate() {
+    async fn read(env: &Environment, mut socket: AsyncSocket) -> net::Result<usize> {
+        env.timeout(Duration::from_millis(1), socket.read(&mut [0; 8])).await?
+    }
+    run(async |env| {
+        let (ours, _theirs) = pair(&env).await;
+        let error = read(&env, ours).await.expect_err("nothing comes");
+        assert_eq!(error.errno(), Some(Errno::ETIMEDOUT), "{error}");
+    });
+}
+
+#[test]
 fn a_server_that_is_closed_ends_the_stream() {
     let (event_loop, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     let any = ListenOptions::addr(([127, 0, 0, 1], 0).into());
     let mut incoming = Incoming::of(server.clone(), any).expect("to listen");
     env.set_timeout(Duration::from_millis(1), move || server.close().expect("it listens"));
-    let error = env.block_on(async move { incoming.accept().await.map(drop) }).expect("the loop runs");
-    assert_eq!(error.map_err(|error| error.code()), Err(ErrorCode::ServerNotRunning));
+    let error = env.block_on(async move {
+        assert!(incoming.next().await.is_none());
+        assert!(incoming.next().await.is_none(), "as often as it is asked");
+        incoming.accept().await.map(drop)
+    });
+    assert_eq!(error.expect("the loop runs").map_err(|error| error.code()), Err(ErrorCode::ServerNotRunning));
     finish(&event_loop, &env);
 }
 

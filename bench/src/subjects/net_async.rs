@@ -38,7 +38,8 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     }
     let spawner = (*env).clone();
     env.spawn_detached(async move {
-        while let Ok(socket) = incoming.accept().await {
+        while let Some(accepted) = incoming.next().await {
+            let Ok(socket) = accepted else { continue };
             // The failure of a connection is its end.
             spawner.spawn_detached(async move { drop(serve_one(socket, service).await) });
         }

@@ -137,7 +137,7 @@ fn open(
         Err(error) if error.errno() == Errno::EAGAIN => {}
         Err(error) => return asked.refuse_because(&error),
     }
-    let env = asked.response.socket().environment().clone();
+    let env = asked.response.environment().clone();
     let (folder, waiting) = (root.clone(), Rc::clone(&asked));
     let after = env.request(Provider::FsReqCallback, move |opened: uv_core::Result<File>| {
         let answered = match opened {

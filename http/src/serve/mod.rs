@@ -8,6 +8,9 @@
 //! A request is a task of its own. It begins at once, as the call of an async function does in Node: a handler that awaits
 //! nothing has responded when [`RequestHandler::on_request`] returns.
 //!
+//! With the cargo feature `json`, which is off by default, `OwnedRequest::json(limit)` reads a body as a value of serde, and
+//! `Response::send_json(&value)` responds with one. [`guide`](crate::guide) shows how requests share state, and have ids.
+//!
 //! # What ends a handler
 //!
 //! | what happens | what becomes of the handler, and of its response |
@@ -36,7 +39,7 @@
 //! async fn events(_: OwnedRequest, response: Response) -> Result<(), Failure> {
 //!     response.set_header("Content-Type", "text/event-stream")?.set_header("Cache-Control", "no-store")?;
 //!     response.flush_headers()?;
-//!     let mut every_second = response.socket().environment().interval(Duration::from_secs(1));
+//!     let mut every_second = response.environment().interval(Duration::from_secs(1));
 //!     for number in 1.. {
 //!         every_second.tick().await;
 //!         // What many clients get is made once, and shared by `write_bytes`.
@@ -70,7 +73,7 @@ pub(crate) use request::SpareHeads;
 pub use upgrade::{Upgrade, Upgrading};
 pub(crate) use waiting::{Notifier, Waiting};
 
-/// Why a handler has failed: an error of any kind, which is logged. The client gets 500; for [`Error::refused`] the status that it
+/// Why a handler has failed: an error of any kind, which is told to the crate `log`. The client gets 500; for [`Error::refused`] the status that it
 /// names, and for [`Error::BodyTooLong`] 413, which are not logged. A response that has begun is broken off.
 pub type Failure = Box<dyn std::error::Error>;
 
@@ -123,10 +126,10 @@ impl<R: Future<Output = Result<(), Failure>>> Future for Handling<R> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        poll_caught(this.future, context).map(|result| {
-            if let Err(Some(failure)) = result {
-                fail(this.response, &*failure);
-            }
+        poll_caught(this.future, context).map(|result| match result {
+            Ok(()) => {}
+            Err(Some(failure)) => fail(this.response, &*failure),
+            Err(None) => this.response.give_up(),
         })
     }
 }
@@ -160,5 +163,6 @@ fn fail(response: &Response, failure: &(dyn std::error::Error + 'static)) {
     };
     if failed.is_err() {
         log::error!(target: "http", "the handler of a request has failed: {failure}");
+        response.give_up();
     }
 }

@@ -71,7 +71,7 @@ impl OwnedRequest {
     ///
     /// /// A line in each second, until the server stops.
     /// async fn clock(request: OwnedRequest, response: Response) -> Result<(), Failure> {
-    ///     let env = response.socket().environment().clone();
+    ///     let env = response.environment().clone();
     ///     while env.timeout(Duration::from_secs(1), request.stopping()).await.is_err() {
     ///         response.write(b"tick\n")?;
     ///     }

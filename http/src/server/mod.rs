@@ -175,7 +175,7 @@ impl Server {
     /// use std::time::Duration;
     ///
     /// async fn hello(request: OwnedRequest, response: Response) -> Result<(), Failure> {
-    ///     let env = response.socket().environment().clone();
+    ///     let env = response.environment().clone();
     ///     env.sleep(Duration::from_millis(10)).await;
     ///     Ok(response.end(format!("you have waited for {}", request.path()).as_bytes())?)
     /// }

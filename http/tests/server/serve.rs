@@ -6,13 +6,15 @@ use async_wrap::storage::Storage;
 use futures_core::Stream;
 use http::serve::{Failure, OwnedRequest, Serving};
 use http::{Error, Response, ServerOptions};
+use std::cell::RefCell;
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 fn env_of(response: &Response) -> Environment {
-    response.socket().environment().clone()
+    response.environment().clone()
 }
 
 fn serve<R, T: Send + 'static>(
@@ -183,6 +185,25 @@ fn a_failure_or_a_panic_before_the_head_is_500_and_the_server_goes_on() {
 }
 
 // AI15
+#[test]
+fn a_failure_is_500_although_others_hold_the_response() {
+    let held = Rc::new(RefCell::new(Vec::new()));
+    let handler = move |request: OwnedRequest, response: Response| {
+        held.borrow_mut().push(response);
+        async move {
+            match request.path() {
+                "/fail" => Err("on purpose".into()),
+                _ => std::panic::resume_unwind(Box::new("on purpose")),
+            }
+        }
+    };
+    serve(handler, |address| {
+        for path in ["/fail", "/panic"] {
+            assert_eq!(Client::connect(address).ask(path).status, 500, "{path}");
+        }
+    });
+}
+
 #[test]
 fn a_failure_behind_the_head_breaks_the_connection_off() {
     async fn failing(request: OwnedRequest, response: Response) -> Result<(), Failure> {

@@ -28,8 +28,12 @@ use std::task::{Context, Poll, Waker};
 /// # let _client = std::net::TcpStream::connect(("127.0.0.1", address.port()))?;
 /// let spawner = env.clone();
 /// env.spawn_local(async move {
-///     while let Ok(mut socket) = incoming.accept().await {
-///         spawner.spawn_local(async move { socket.write_all(b"hello").await });
+///     while let Some(accepted) = incoming.next().await {
+///         match accepted {
+///             Ok(mut socket) => drop(spawner.spawn_local(async move { socket.write_all(b"hello").await })),
+///             // A process without free descriptors, say: the server tries again.
+///             Err(error) => eprintln!("{error}"),
+///         }
 /// #       break;
 ///     }
 /// });
@@ -69,21 +73,33 @@ impl Incoming {
         Ok(Self { server, accepted })
     }
 
-    /// The next connection.
+    /// The next connection, or why there is none now; `None` once the server is closed. A loop over it goes on after an error, as
+    /// the server does: most pass, such as `EMFILE`.
     ///
     /// Dropping the future loses none: those that come stay in the kernel again.
     ///
     /// # Errors
-    /// Any error of listening or accepting; the server tries again. `ServerNotRunning` once it is closed.
-    pub async fn accept(&mut self) -> Result<AsyncSocket> {
+    /// Any error of listening or accepting; the server tries again.
+    pub async fn next(&mut self) -> Option<Result<AsyncSocket>> {
         let (server, accepted) = (self.server.clone(), Rc::clone(&self.accepted));
         let _waiting = OnDrop::new(|| {
             if accepted.waker.take().is_some() {
                 server.pause();
             }
         });
-        let next = poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await;
-        next.unwrap_or_else(|| Err(Error::new(ErrorCode::ServerNotRunning, "accept: the server is closed")))
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// The next connection, where a connection is expected. A loop that serves uses [`next`](Self::next), since it has to tell errors
+    /// that pass from the end.
+    ///
+    /// Dropping the future loses none: those that come stay in the kernel again.
+    ///
+    /// # Errors
+    /// As for [`next`](Self::next). `ServerNotRunning` once the server is closed, at each call.
+    pub async fn accept(&mut self) -> Result<AsyncSocket> {
+        let closed = || Err(Error::new(ErrorCode::ServerNotRunning, "accept: the server is closed"));
+        self.next().await.unwrap_or_else(closed)
     }
 
     /// Where the server listens.

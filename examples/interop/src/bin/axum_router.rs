@@ -39,7 +39,9 @@ pub(crate) fn router(timer: LoopTimer) -> Router {
 /// Serves until the server beneath `incoming` is closed.
 pub(crate) async fn serve(env: Environment, mut incoming: Incoming, router: Router) {
     let (server, service) = (http1_server(&env), TowerService::new(router));
-    while let Ok(socket) = incoming.accept().await {
+    while let Some(accepted) = incoming.next().await {
+        // An error passes, such as EMFILE: the server tries again.
+        let Ok(socket) = accepted.inspect_err(|error| eprintln!("{error}")) else { continue };
         let connection = server.serve_connection(Io::new(socket), service.clone());
         // Its errors are those of clients that leave, or break a rule.
         env.spawn_local(connection).detach();

@@ -56,7 +56,9 @@ async fn answer(request: Request<RequestBody>) -> Result<Response<AnyBody>, hype
 pub(crate) async fn serve(env: Environment, mut incoming: Incoming) {
     // With the timer of the loop: a head has to come within 30 s.
     let server = http1_server(&env);
-    while let Ok(socket) = incoming.accept().await {
+    while let Some(accepted) = incoming.next().await {
+        // An error passes, such as EMFILE: the server tries again.
+        let Ok(socket) = accepted.inspect_err(|error| eprintln!("{error}")) else { continue };
         let connection = server.serve_connection(Io::new(socket), service_fn(answer));
         env.spawn_local(async move {
             if let Err(error) = connection.await {

@@ -57,7 +57,9 @@ async fn converse(
 /// Serves until the server beneath `incoming` is closed.
 pub(crate) async fn serve(env: Environment, mut incoming: Incoming, acceptor: TlsAcceptor) {
     let server = Rc::new(http1_server(&env));
-    while let Ok(socket) = incoming.accept().await {
+    while let Some(accepted) = incoming.next().await {
+        // An error passes, such as EMFILE: the server tries again.
+        let Ok(socket) = accepted.inspect_err(|error| eprintln!("{error}")) else { continue };
         let conversation = converse(env.clone(), acceptor.clone(), Rc::clone(&server), socket);
         env.spawn_local(async move {
             if let Err(error) = conversation.await {
