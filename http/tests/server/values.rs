@@ -85,6 +85,37 @@ fn each_request_has_a_value_of_its_own_in_all_of_its_callbacks() {
     }
 }
 
+// Values may do anything when they are dropped: nothing of the connection is borrowed meanwhile.
+#[test]
+fn a_value_that_a_new_handler_replaces_may_use_its_response_when_it_is_dropped() {
+    struct Ends(Response);
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            self.0.end(b"by its value").expect("to end");
+        }
+    }
+    let site = Site::new(ServerOptions::default());
+    let (last, naming) =
+        (Storage::<Ends>::new(&site.env), Naming { name: Storage::new(&site.env), log: Log::default() });
+    let respond = move |request: &Request<'_>, response: Response| {
+        let (body, handler) = (request.body(), naming.clone());
+        if request.path() == "/body" {
+            last.run(Rc::new(Ends(response)), || body.set_handler(handler));
+            body.set_handler(naming.clone());
+        } else {
+            last.run(Rc::new(Ends(response.clone())), || response.set_handler(handler));
+            response.set_handler(naming.clone());
+        }
+    };
+    site.run(respond, |address| {
+        let mut client = Client::connect(address);
+        for path in ["/body", "/response"] {
+            client.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"));
+            assert_eq!(client.answer().text(), "by its value", "{path}");
+        }
+    });
+}
+
 #[test]
 fn pipelined_requests_do_not_see_the_values_of_those_before() {
     let site = Site::new(ServerOptions::default());
