@@ -7,6 +7,7 @@ use crate::frame::{Frame, Frames};
 use crate::hooks::Hooks;
 use crate::ids::Ids;
 use crate::immediate::Immediates;
+use crate::layer::OnUnwind;
 use crate::task::Tasks;
 use crate::ticks::Queues;
 use crate::upcall::AsyncHook;
@@ -221,7 +222,10 @@ impl EnvironmentInner {
             self.frames.set(context.async_id(), values());
         }
         if self.hooks.is_told() {
+            // Where a hook panics there is no resource, which nothing would destroy.
+            let forget = OnUnwind::new(|| self.frames.forget(context.async_id()));
             self.hooks.emit_init(context.async_id(), context.trigger_async_id(), context.provider());
+            forget.disarm();
         }
     }
 

@@ -4,7 +4,7 @@ mod common;
 
 use async_wrap::storage::Storage;
 use async_wrap::task::JoinHandle;
-use async_wrap::{AsyncContext, AsyncHook, AsyncId, Environment};
+use async_wrap::{AsyncContext, AsyncHook, AsyncId, Environment, Provider};
 use common::{Log, close, new_loop, run_to_a_panic, run_to_the_end};
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
@@ -338,4 +338,24 @@ fn a_value_that_a_task_replaces_may_spawn_when_it_is_dropped() {
     env.block_on(task).expect("the loop runs").expect("it ends");
     run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["spawned"; 3]);
+}
+
+#[test]
+fn a_hook_that_refuses_a_resource_by_a_panic_leaves_no_value_of_it() {
+    struct Refusing;
+    impl AsyncHook for Refusing {
+        fn on_init(&mut self, _: AsyncId, _: Provider, _: AsyncId) {
+            resume_unwind(Box::new("on purpose"));
+        }
+    }
+    let (event_loop, env) = new_loop();
+    let (storage, value) = (Storage::<u32>::new(&env), Rc::new(1));
+    let hook = env.hook(Refusing);
+    hook.enable();
+    storage.run(Rc::clone(&value), || {
+        catch_unwind(AssertUnwindSafe(|| env.next_tick(|| ()))).expect_err("the hook panics");
+    });
+    hook.disable();
+    assert_eq!(Rc::strong_count(&value), 1);
+    run_to_the_end(&event_loop, &env);
 }
