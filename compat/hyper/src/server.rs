@@ -26,7 +26,7 @@ use net::async_wrap::Environment;
 /// let (server, spawner) = (http1_server(&env), env.clone());
 /// env.spawn_local(async move {
 ///     while let Some(accepted) = incoming.next().await {
-///         // An error passes, such as EMFILE: the server tries again.
+///         // An error passes, such as ENOMEM: the server tries again.
 ///         let Ok(socket) = accepted.inspect_err(|error| eprintln!("{error}")) else { continue };
 ///         // Errors are those of clients that break a connection, or a rule.
 ///         spawner.spawn_local(server.serve_connection(Io::new(socket), service_fn(hello)));

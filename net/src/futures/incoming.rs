@@ -31,7 +31,7 @@ use std::task::{Context, Poll, Waker};
 ///     while let Some(accepted) = incoming.next().await {
 ///         match accepted {
 ///             Ok(mut socket) => drop(spawner.spawn_local(async move { socket.write_all(b"hello").await })),
-///             // A process without free descriptors, say: the server tries again.
+///             // The kernel has no memory for it, say: the server tries again.
 ///             Err(error) => eprintln!("{error}"),
 ///         }
 /// #       break;
@@ -74,7 +74,7 @@ impl Incoming {
     }
 
     /// The next connection, or why there is none now; `None` once the server is closed. A loop over it goes on after an error, as
-    /// the server does: most pass, such as `EMFILE`.
+    /// the server does: most pass, such as `ENOMEM`.
     ///
     /// Dropping the future loses none: those that come stay in the kernel again.
     ///

@@ -40,7 +40,7 @@ pub(crate) fn router(timer: LoopTimer) -> Router {
 pub(crate) async fn serve(env: Environment, mut incoming: Incoming, router: Router) {
     let (server, service) = (http1_server(&env), TowerService::new(router));
     while let Some(accepted) = incoming.next().await {
-        // An error passes, such as EMFILE: the server tries again.
+        // An error passes, such as ENOMEM: the server tries again.
         let Ok(socket) = accepted.inspect_err(|error| eprintln!("{error}")) else { continue };
         let connection = server.serve_connection(Io::new(socket), service.clone());
         // Its errors are those of clients that leave, or break a rule.

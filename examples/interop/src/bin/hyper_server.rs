@@ -57,7 +57,7 @@ pub(crate) async fn serve(env: Environment, mut incoming: Incoming) {
     // With the timer of the loop: a head has to come within 30 s.
     let server = http1_server(&env);
     while let Some(accepted) = incoming.next().await {
-        // An error passes, such as EMFILE: the server tries again.
+        // An error passes, such as ENOMEM: the server tries again.
         let Ok(socket) = accepted.inspect_err(|error| eprintln!("{error}")) else { continue };
         let connection = server.serve_connection(Io::new(socket), service_fn(answer));
         env.spawn_local(async move {

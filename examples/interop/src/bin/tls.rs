@@ -58,7 +58,7 @@ async fn converse(
 pub(crate) async fn serve(env: Environment, mut incoming: Incoming, acceptor: TlsAcceptor) {
     let server = Rc::new(http1_server(&env));
     while let Some(accepted) = incoming.next().await {
-        // An error passes, such as EMFILE: the server tries again.
+        // An error passes, such as ENOMEM: the server tries again.
         let Ok(socket) = accepted.inspect_err(|error| eprintln!("{error}")) else { continue };
         let conversation = converse(env.clone(), acceptor.clone(), Rc::clone(&server), socket);
         env.spawn_local(async move {
