@@ -44,6 +44,8 @@ enum State {
     Trailers,
     /// The body is complete.
     End,
+    /// The trailer section is invalid from its byte of this number on.
+    Faulty(u32),
 }
 
 /// What the bytes after a message are.
@@ -84,6 +86,8 @@ impl BodyDecoder {
             Framing::None | Framing::Length(0) => State::End,
             Framing::Length(left) => State::Data(left),
             Framing::Chunked => State::ChunkLine(ChunkLine::new()),
+            // A peer would have to send for centuries.
+            Framing::UntilClose => State::Data(u64::MAX),
         };
         Self { state, is_chunked: framing == Framing::Chunked, extensions: 0, next }
     }
@@ -127,6 +131,8 @@ impl BodyDecoder {
                 }
                 State::Trailers => return self.decode_trailers(source),
                 State::End => return Ok(BodyEvent::End(Fields::default())),
+                // The decoder around this one repeats its fault.
+                State::Faulty(_) => return Ok(BodyEvent::NeedMore),
             }
         }
     }
@@ -135,26 +141,54 @@ impl BodyDecoder {
         let Source { input, partial, table, limits } = source;
         let (bounds, whole) = (Bounds::of_trailers(limits), *input);
         let mut bytes = whole;
-        if partial.is_empty()
-            && let Some(end) = table.read_trailers(bounds.window(whole), &bounds)?
-        {
-            *input = &whole[end..];
-        } else if whole.is_empty() {
-            return Ok(BodyEvent::NeedMore);
-        } else {
-            let gathered = partial.gather(input, &bounds, |_| Ok(Some(0)))?;
-            let Some(gathered) = gathered else { return Ok(BodyEvent::NeedMore) };
-            table.read_trailers(gathered, &bounds)?;
-            bytes = gathered;
+        if partial.is_empty() {
+            let window = bounds.window(whole);
+            if let Some(end) =
+                table.read_trailers(window, &bounds).map_err(|it| self.fail(it, window, &bounds))?
+            {
+                *input = &whole[end..];
+                self.state = State::End;
+                return Ok(BodyEvent::End(table.fields(bytes)));
+            }
         }
+        if whole.is_empty() {
+            return Ok(BodyEvent::NeedMore);
+        }
+        let is_complete = partial.gather(input, &bounds, |_| Ok(Some(0))).map(|section| section.is_some());
+        bytes = partial.bytes();
+        if !is_complete.map_err(|it| self.fail(it, bytes, &bounds))? {
+            return Ok(BodyEvent::NeedMore);
+        }
+        table.read_trailers(bytes, &bounds)?;
         self.state = State::End;
         Ok(BodyEvent::End(table.fields(bytes)))
+    }
+
+    /// Notes where the trailer section at the start of `bytes` is invalid.
+    #[cold]
+    fn fail(&mut self, fault: ParseError, bytes: &[u8], bounds: &Bounds) -> ParseError {
+        // A section is shorter than 2^30 bytes.
+        self.state = State::Faulty(bounds.fault_at(bytes, |_| Ok(Some(0))) as u32);
+        fault
+    }
+
+    /// Where in the trailer section its fault is.
+    pub(super) fn fault_at(&self) -> Option<usize> {
+        if let State::Faulty(at) = self.state { Some(at as usize) } else { None }
     }
 
     /// Whether the body is complete but for a call of [`decode`](Self::decode), which will take no input.
     #[inline]
     pub(super) fn is_at_end(&self) -> bool {
         matches!(self.state, State::End)
+    }
+
+    /// Bytes that are missing of a body with a length.
+    pub(super) fn missing(&self) -> Option<u64> {
+        match self.state {
+            State::Data(left) if !self.is_chunked && left <= i64::MAX as u64 => Some(left),
+            _ => None,
+        }
     }
 
     /// Whether a trailer section is being read, so that some of it may be held.

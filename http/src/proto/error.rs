@@ -8,7 +8,8 @@ macro_rules! parse_errors {
     ($($(#[$attribute:meta])* $kind:ident: $status:literal, $code:literal, $text:literal;)*) => {
         /// A fault in what the peer sent. The connection cannot be read any further: message boundaries are lost.
         ///
-        /// The kinds are in the order in which the parts of a message come. Sizes and numbers are bounded by
+        /// The kinds are in the order in which the parts of a message come. A gateway answers with 502 what is wrong with a
+        /// response. Sizes and numbers are bounded by
         /// [`Limits`](super::Limits).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -40,12 +41,16 @@ parse_errors! {
     /// An HTTP/0.9 request has none.
     InvalidVersion: 400, "HPE_INVALID_VERSION", "the HTTP version is missing or malformed";
     UnsupportedVersion: 505, "HPE_INVALID_VERSION", "the HTTP version is not supported";
+    /// Of a response: its status line.
+    InvalidStatus: 502, "HPE_INVALID_STATUS", "the status is not a number of three digits from 100 on";
+    /// Of a response.
+    InvalidReason: 502, "HPE_INVALID_HEADER_TOKEN", "the reason phrase has a control character";
     InvalidLineEnd: 400, "HPE_CR_EXPECTED", "a line does not end in CR LF";
     /// That is obsolete line folding, or whitespace after the request line.
     LeadingWhitespace: 400, "HPE_INVALID_HEADER_TOKEN", "a field line starts with whitespace";
     InvalidFieldName: 400, "HPE_INVALID_HEADER_TOKEN", "a field name is not a token followed by a colon";
     InvalidFieldValue: 400, "HPE_INVALID_HEADER_TOKEN", "a field value has a control character";
-    HeadTooLarge: 431, "HPE_HEADER_OVERFLOW", "the request head is too large";
+    HeadTooLarge: 431, "HPE_HEADER_OVERFLOW", "the head is too large";
     TooManyFields: 431, "HPE_HEADER_OVERFLOW", "there are too many field lines";
     MissingHost: 400, "", "the request has no Host";
     DuplicateHost: 400, "", "the request has more than one Host";
@@ -64,6 +69,12 @@ parse_errors! {
     ChunkExtensionsTooLarge: 413, "HPE_CHUNK_EXTENSIONS_OVERFLOW", "the extensions of the chunks are too large";
     InvalidChunkEnd: 400, "HPE_STRICT", "chunk data does not end in CR LF";
     TrailersTooLarge: 431, "HPE_HEADER_OVERFLOW", "the trailer section is too large";
+    /// Of a response.
+    TooManyInformational: 502, "", "too many informational responses before the final one";
+    /// Of a response: 101 to a request that offered no upgrade, or without one.
+    UnexpectedUpgrade: 502, "", "the server switches protocols although that was not offered";
+    /// Of a response: there are bytes although every request is answered, or before one was sent.
+    Unsolicited: 502, "", "the server sends bytes that no request has asked for";
     UnexpectedEof: 400, "HPE_INVALID_EOF_STATE", "the peer ended the connection inside a message";
 }
 
@@ -102,8 +113,18 @@ pub enum EncodeError {
     InvalidFieldValue,
     /// A field that may not stand in a trailer section, or in an informational response.
     MisplacedField,
-    /// A `Content-Length` that is no number, or a `Transfer-Encoding` that is empty.
+    /// A method that is no token (Node's `ERR_INVALID_HTTP_TOKEN`).
+    InvalidMethod,
+    /// A target with a byte that may not stand there, or in none of the forms that the method allows (Node's
+    /// `ERR_UNESCAPED_CHARACTERS`).
+    InvalidTarget,
+    /// A `Host` that is no host with an optional port, or none at all.
+    InvalidHost,
+    /// A `Content-Length` that is no number, or a `Transfer-Encoding` that is empty; in a request also one whose last coding is
+    /// not chunked.
     InvalidFraming,
+    /// `Content-Length` beside `Transfer-Encoding` in a request.
+    LengthWithTransferEncoding,
     /// `Trailer` was set on a response that by the application's own choice is not chunked (Node's
     /// `ERR_HTTP_TRAILER_INVALID`).
     TrailerWithoutChunked,
@@ -125,8 +146,14 @@ impl fmt::Display for EncodeError {
             Self::InvalidFieldName => "the field name is not a token",
             Self::InvalidFieldValue => "the field value has a control character",
             Self::MisplacedField => "the field is not allowed in trailers or in an informational response",
-            Self::InvalidFraming => "Content-Length is not a number, or Transfer-Encoding is empty",
-            Self::TrailerWithoutChunked => "Trailer is set on a response that is not chunked",
+            Self::InvalidMethod => "the method is not a token",
+            Self::InvalidTarget => "the request target is not valid for this method",
+            Self::InvalidHost => "Host is not a host with an optional port",
+            Self::InvalidFraming => {
+                "Content-Length is not a number, or Transfer-Encoding is empty or does not end in chunked"
+            }
+            Self::LengthWithTransferEncoding => "Content-Length stands beside Transfer-Encoding",
+            Self::TrailerWithoutChunked => "trailers are set on a message that is not chunked",
             Self::BodyTooLong => "the body is longer than its Content-Length",
             Self::BodyTooShort => "the body is shorter than its Content-Length",
         })

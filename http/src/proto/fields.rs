@@ -51,15 +51,26 @@ impl FieldTable {
 
     /// Reads the fields of the head at the start of `head`, behind its start line. Returns the head's length, or `None` if
     /// it is incomplete.
-    pub(super) fn read_head(&mut self, head: &[u8], start_line: usize, bounds: &Bounds) -> Parsed<usize> {
+    #[inline]
+    pub(super) fn read_head(
+        &mut self,
+        head: &[u8],
+        start_line: usize,
+        bounds: &Bounds,
+        is_response: bool,
+    ) -> Parsed<usize> {
         let section = &head[start_line..];
-        let is_within = |len: &usize| start_line + len <= bounds.size && self.spans.len() <= bounds.fields;
+        let is_within = |len: &usize| {
+            start_line + len <= bounds.size
+                && self.spans.len() <= bounds.fields
+                && self.meaning.is_response == is_response
+        };
         if let Some(len) = self.repeated_len(section).filter(is_within) {
             return Ok(Some(start_line + len));
         }
         // Until the section is complete none is kept, so what it means is not asked for.
         self.section.clear();
-        self.meaning = Meaning::default();
+        self.meaning = Meaning::new(is_response);
         let end = read(&mut self.spans, head, start_line, bounds, |line| {
             self.meaning.add(line.name, line.value);
             true

@@ -22,7 +22,7 @@ pub enum Version {
     Http11,
 }
 
-/// How the body of a request is delimited.
+/// How the body of a message is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
@@ -31,6 +31,8 @@ pub enum Framing {
     Length(u64),
     /// `Transfer-Encoding: chunked`.
     Chunked,
+    /// By the end of the connection: of a response only.
+    UntilClose,
 }
 
 /// What a request's `Expect` asks for (RFC 9110, 10.1.1).
@@ -108,16 +110,24 @@ pub(super) struct Meaning {
     pub(super) connection: ConnectionOptions,
     pub(super) has_upgrade: bool,
     pub(super) expect: Expect,
+    /// The head is a response's.
+    pub(super) is_response: bool,
     /// An HTTP/1.1 request of a path with these fields has no body, no expectation and no offer to change protocols, and
     /// lets another request follow.
     pub(super) is_simple: bool,
 }
 
 impl Meaning {
+    /// Of a head without fields.
+    pub(super) fn new(is_response: bool) -> Self {
+        Self { is_response, ..Self::default() }
+    }
+
     /// Adds a field.
     #[inline]
     pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
         match KnownField::of(name) {
+            Some(KnownField::Host) if self.is_response => {}
             Some(KnownField::Host) => self.add_host(value),
             Some(KnownField::Expect) => self.add_expect(value),
             Some(KnownField::Upgrade) => self.has_upgrade = true,
@@ -177,6 +187,27 @@ impl Meaning {
         let is_upgrade = self.has_upgrade && self.connection.upgrade;
         let has_wish = self.connection.close || is_upgrade || self.expect != Expect::None;
         self.is_simple = self.fault.is_none() && self.has_host && !has_body && !has_wish;
+    }
+
+    /// The framing of a response that may have a body. The steps are those of RFC 9112, 6.3; 1 and 2 are the caller's.
+    pub(super) fn response_framing(&self, version: Version) -> Result<Framing, ParseError> {
+        match (self.codings, self.length) {
+            // Step 8.
+            (Codings::Absent, None) => Ok(Framing::UntilClose),
+            // Step 6. More bytes than an `i64` can count are no length, but an attempt to make a recipient overflow.
+            (Codings::Absent, Some(length)) if length > i64::MAX as u64 => {
+                Err(ParseError::InvalidContentLength)
+            }
+            (Codings::Absent, Some(length)) => Ok(Framing::Length(length)),
+            // Section 6.1: such a message has faulty framing.
+            _ if version == Version::Http10 => Err(ParseError::TransferEncodingInHttp10),
+            // Step 3. A response can be smuggled as well as a request.
+            (_, Some(_)) => Err(ParseError::LengthWithTransferEncoding),
+            (Codings::Chunked, None) => Ok(Framing::Chunked),
+            (Codings::Other | Codings::OtherThenChunked, None) => Err(ParseError::UnsupportedTransferCoding),
+            // Step 4 would have a response read up to the end whose last coding is not chunked. llhttp does.
+            (Codings::Empty | Codings::Invalid, None) => Err(ParseError::InvalidTransferEncoding),
+        }
     }
 
     /// The framing of a request. The steps are those of RFC 9112, 6.3; 1, 2 and 8 are about responses.

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as a server speaks it, without input or output: bytes in, events out; facts in, bytes out.
+//! HTTP/1.1 as servers and clients speak it, without input or output: bytes in, events out; facts in, bytes out.
 //!
 #![doc = include_str!("../../docs/proto.md")]
 //!
@@ -6,17 +6,19 @@
 //!
 //! Those that read, from the connection's view down to the bytes':
 //!
-//! - `request`: the machine of one connection ([`Decoder::decode`] is the way in), heads and what they mean
+//! - `request`, `response`: the machine of one connection ([`Decoder::decode`], [`ResponseDecoder::decode`]), heads and what
+//!   they mean
 //! - `body`: the machine of one message's body, with `chunked`, the line before a chunk
 //! - `section`, `fields`: field sections of heads and trailers, whole or in pieces
 //! - `meaning`: what the fields say, of where the body ends first of all
 //! - `limits`, `error`: how much is accepted, and why the rest is refused
 //!
-//! Only `request` knows that the message is a request: what else is listed a decoder of responses would use as it is. Those
-//! that write:
+//! Only `request` and `response` know which of both a message is. Those that write:
 //!
 //! - `response`: a head that is prepared ([`ResponseHead`]), and the [`Encoder`]: how a response is delimited, whether the
 //!   connection persists, and the bytes of heads, chunks and trailers
+//! - `request`: the same of a client ([`OutgoingRequest`], [`RequestEncoder`])
+//! - `lines`, `body_encoder`: what both write: field lines, counted bodies and chunks
 //!
 //! Both use `names` (what a field's name says), `authority` (hosts), `chars` (which bytes may stand where).
 //!
@@ -25,12 +27,14 @@
 
 mod authority;
 mod body;
+mod body_encoder;
 mod chars;
 mod chunked;
 mod conditions;
 mod error;
 mod fields;
 mod limits;
+mod lines;
 mod meaning;
 mod names;
 mod ranges;
@@ -46,8 +50,11 @@ pub use error::{EncodeError, ParseError};
 pub use fields::{FieldTable, Fields};
 pub use limits::Limits;
 pub(crate) use limits::setters;
+pub(crate) use lines::{KEPT_CAPACITY, recycle};
 pub use meaning::{Expect, Framing, Version};
 pub use names::Repeated;
-pub use request::{Decoder, Event, OwnedHead, RequestHead, TargetForm};
-pub use response::{Encoder, HeadCache, RequestFacts, ResponseHead};
-pub(crate) use response::{KEPT_CAPACITY, recycle};
+pub use request::{Decoder, Event, OutgoingRequest, OwnedHead, RequestEncoder, RequestHead, TargetForm};
+pub use response::{
+    Encoder, HeadCache, IncomingResponse, RequestFacts, ResponseDecoder, ResponseEvent, ResponseHead,
+    ResponseTo,
+};

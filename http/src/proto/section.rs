@@ -40,6 +40,30 @@ impl Bounds {
     }
 }
 
+impl Bounds {
+    /// How many bytes stand before the first byte that makes the section at the start of `bytes` invalid; if it is valid by
+    /// itself, before its last byte. What is invalid stays invalid with more bytes, so few looks find it.
+    #[cold]
+    pub(super) fn fault_at(&self, bytes: &[u8], start_line: impl Fn(&[u8]) -> Parsed<usize>) -> usize {
+        let end = |len: usize| {
+            let bytes = &bytes[..len];
+            match start_line(bytes)? {
+                None => Ok(None),
+                Some(line) => Cursor::behind(line).advance(bytes, self, |_, _| {}),
+            }
+        };
+        if let Ok(end) = end(bytes.len()) {
+            return end.unwrap_or(bytes.len()).saturating_sub(1);
+        }
+        let (mut valid, mut invalid) = (0, bytes.len());
+        while invalid - valid > 1 {
+            let middle = valid + (invalid - valid) / 2;
+            if end(middle).is_ok() { valid = middle } else { invalid = middle }
+        }
+        valid
+    }
+}
+
 /// A field line that is complete and valid.
 pub(super) struct FieldLine<'a> {
     pub(super) name: &'a [u8],
@@ -141,6 +165,11 @@ impl Partial {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// The bytes that are held.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |pieces| &pieces.bytes)
     }
 
     /// How many bytes are held.

@@ -10,6 +10,8 @@ const FAULTS: &[(ParseError, u16, Option<&str>)] = &[
     (UriTooLong, 414, Some("HPE_HEADER_OVERFLOW")),
     (InvalidVersion, 400, Some("HPE_INVALID_VERSION")),
     (UnsupportedVersion, 505, Some("HPE_INVALID_VERSION")),
+    (InvalidStatus, 502, Some("HPE_INVALID_STATUS")),
+    (InvalidReason, 502, Some("HPE_INVALID_HEADER_TOKEN")),
     (InvalidLineEnd, 400, Some("HPE_CR_EXPECTED")),
     (LeadingWhitespace, 400, Some("HPE_INVALID_HEADER_TOKEN")),
     (InvalidFieldName, 400, Some("HPE_INVALID_HEADER_TOKEN")),
@@ -30,6 +32,9 @@ const FAULTS: &[(ParseError, u16, Option<&str>)] = &[
     (ChunkExtensionsTooLarge, 413, Some("HPE_CHUNK_EXTENSIONS_OVERFLOW")),
     (InvalidChunkEnd, 400, Some("HPE_STRICT")),
     (TrailersTooLarge, 431, Some("HPE_HEADER_OVERFLOW")),
+    (TooManyInformational, 502, None),
+    (UnexpectedUpgrade, 502, None),
+    (Unsolicited, 502, None),
     (UnexpectedEof, 400, Some("HPE_INVALID_EOF_STATE")),
 ];
 

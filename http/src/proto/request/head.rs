@@ -157,7 +157,7 @@ pub(super) fn read<'a, R>(
     use_head: impl FnOnce(&RequestHead<'a>, usize) -> R,
 ) -> Parsed<R> {
     let Some((mut head, line)) = line::read(bytes)? else { return Ok(None) };
-    let Some(end) = table.read_head(bytes, line, bounds)? else { return Ok(None) };
+    let Some(end) = table.read_head(bytes, line, bounds, false)? else { return Ok(None) };
     head.conclude(table.meaning())?;
     head.fields = table.fields(&bytes[line..]);
     Ok(Some(use_head(&head, end)))

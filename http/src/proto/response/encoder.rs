@@ -5,19 +5,16 @@
 //! is delimited. From there on it counts the body and writes what stands around its parts. The parts themselves are the
 //! caller's: large ones are sent from where they are.
 
-use super::framing::BodyFraming;
-use super::head::{Field, ResponseHead};
+use super::head::ResponseHead;
 use super::head_cache::HeadCache;
-use super::lines::{check_field, put_line, put_number, remove_lines};
 use super::reason::reason_phrase;
 use crate::proto::EncodeError;
+use crate::proto::body_encoder::{BodyEncoder, BodyFraming};
+use crate::proto::lines::{Field, check_field, put_content_length, put_line, put_number, remove_lines};
 use crate::proto::names::KnownField;
 
 /// Bytes of a head beside the fields that the application set: room is made once.
 const HEAD_ROOM: usize = 192;
-
-/// Bytes around the data of a chunk: 16 digits and two line ends.
-const CHUNK_ROOM: usize = 20;
 
 /// The line of a response after which the connection ends.
 const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
@@ -40,9 +37,8 @@ const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Encoder {
-    pub(super) body: BodyFraming,
-    /// Body bytes that the framing still allows and demands; of a body that ends with the connection, what is missing.
-    pub(super) left: u64,
+    /// Of a body that ends with the connection, `left` is what is missing.
+    pub(super) body: BodyEncoder,
     pub(super) keep_alive: bool,
     /// The `Content-Length` that is sent.
     pub(super) content_length: Option<u64>,
@@ -55,8 +51,7 @@ pub struct Encoder {
 impl Encoder {
     /// Of a response without a body, about whose length nothing is said.
     pub(super) const WITHOUT_BODY: Self = Self {
-        body: BodyFraming::None,
-        left: 0,
+        body: BodyEncoder::new(BodyFraming::None),
         keep_alive: false,
         content_length: None,
         has_encoding: false,
@@ -65,12 +60,12 @@ impl Encoder {
 
     /// Of a response with a body of this length.
     pub(super) fn with_length(length: u64) -> Self {
-        Self { body: BodyFraming::Length, left: length, content_length: Some(length), ..Self::WITHOUT_BODY }
+        Self { body: BodyEncoder::with_length(length), content_length: Some(length), ..Self::WITHOUT_BODY }
     }
 
     /// Of a response with a `Transfer-Encoding`.
-    pub(super) fn encoded(body: BodyFraming) -> Self {
-        Self { body, has_encoding: true, ..Self::WITHOUT_BODY }
+    pub(super) fn encoded(framing: BodyFraming) -> Self {
+        Self { body: BodyEncoder::new(framing), has_encoding: true, ..Self::WITHOUT_BODY }
     }
 
     /// Writes the head. `cache` has the lines that the heads of a server have in common.
@@ -109,47 +104,35 @@ impl Encoder {
     ///
     /// # Errors
     /// `BodyTooLong` beyond the `Content-Length`; nothing is counted then.
+    #[inline]
     pub fn count(&mut self, len: usize) -> Result<bool, EncodeError> {
-        if self.body == BodyFraming::Length {
-            self.left = self.left.checked_sub(len as u64).ok_or(EncodeError::BodyTooLong)?;
-        }
-        Ok(self.body != BodyFraming::None)
+        self.body.count(len)
     }
 
     /// Writes some of the body, which was [counted](Self::count), with what stands around it.
+    #[inline]
     pub(crate) fn put_part(&self, data: &[u8], out: &mut Vec<u8>) {
-        // A chunk of no bytes would end the body.
-        if !self.is_chunked() {
-            out.extend_from_slice(data);
-        } else if !data.is_empty() {
-            // Room is made once.
-            out.reserve(data.len() + CHUNK_ROOM);
-            put_chunk_size(data.len(), out);
-            out.extend_from_slice(data);
-            out.extend_from_slice(b"\r\n");
-        }
+        self.body.put_part(data, out);
     }
 
     /// Writes what stands before `len` bytes of the body.
+    #[inline]
     pub fn put_front(&self, len: usize, out: &mut Vec<u8>) {
-        // As in `put_part`.
-        if self.is_chunked() && len > 0 {
-            put_chunk_size(len, out);
-        }
+        self.body.put_front(len, out);
     }
 
     /// What stands behind `len` bytes of the body.
+    #[inline]
     #[must_use]
     pub fn back(&self, len: usize) -> &'static [u8] {
-        if self.is_chunked() && len > 0 { b"\r\n" } else { &[] }
+        self.body.back(len)
     }
 
     /// Writes what ends the body: the last chunk and the trailers, if it is chunked.
+    #[inline]
     pub fn put_end(&self, head: &ResponseHead, out: &mut Vec<u8>) {
         if self.is_chunked() {
-            out.extend_from_slice(b"0\r\n");
-            out.extend_from_slice(&head.rare().trailer_lines);
-            out.extend_from_slice(b"\r\n");
+            self.body.put_end(&head.rare().trailer_lines, out);
         }
     }
 
@@ -182,26 +165,26 @@ impl Encoder {
     /// Whether the body is sent in chunks, so that trailers may follow it.
     #[must_use]
     pub fn is_chunked(&self) -> bool {
-        self.body == BodyFraming::Chunked
+        self.body.framing == BodyFraming::Chunked
     }
 
     /// Whether the end of the connection is the end of the body.
     #[must_use]
     pub fn is_until_close(&self) -> bool {
-        self.body == BodyFraming::UntilClose
+        self.body.framing == BodyFraming::UntilClose
     }
 
     /// Whether the body is shorter than its framing promised.
     #[must_use]
     pub fn is_short(&self) -> bool {
-        self.left > 0
+        self.body.left > 0
     }
 
     /// Notes that the rest of the body will not come: the connection cannot carry another request, and a body that ends
     /// with the connection is short of an unknown number of bytes.
     pub fn cut(&mut self) {
         if self.is_until_close() {
-            self.left = u64::MAX;
+            self.body.left = u64::MAX;
         }
         self.keep_alive = false;
     }
@@ -269,26 +252,5 @@ fn put_status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) {
     put_number(out, status.into());
     out.push(b' ');
     out.extend_from_slice(reason.unwrap_or_else(|| reason_phrase(status).as_bytes()));
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends the first line of a chunk (RFC 9112, 7.1).
-fn put_chunk_size(len: usize, out: &mut Vec<u8>) {
-    let digit = |place: u32| b"0123456789abcdef"[(len >> (4 * place)) & 15];
-    match len {
-        // Most chunks: a line of known length is copied by two instructions.
-        0x100..0x1000 => out.extend_from_slice(&[digit(2), digit(1), digit(0), b'\r', b'\n']),
-        0x1000..0x10000 => out.extend_from_slice(&[digit(3), digit(2), digit(1), digit(0), b'\r', b'\n']),
-        _ => {
-            let digits = (usize::BITS - len.leading_zeros()).div_ceil(4);
-            out.extend((0..digits).rev().map(digit));
-            out.extend_from_slice(b"\r\n");
-        }
-    }
-}
-
-fn put_content_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"Content-Length: ");
-    put_number(out, length);
     out.extend_from_slice(b"\r\n");
 }

@@ -11,7 +11,9 @@
 //!   HTTP/1.0): then it is just not sent, since an application should not fail at a client's choice.
 
 use super::encoder::Encoder;
-use super::head::{Field, ResponseHead};
+use super::head::ResponseHead;
+use crate::proto::body_encoder::{BodyEncoder, BodyFraming};
+use crate::proto::lines::Field;
 use crate::proto::meaning::ConnectionOptions;
 use crate::proto::{EncodeError, RequestHead, Version};
 
@@ -52,19 +54,6 @@ impl From<&RequestHead<'_>> for RequestFacts {
     }
 }
 
-/// How the body is to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyFraming {
-    /// Not at all: what the application writes is dropped.
-    None,
-    /// As it is, and it has to have as many bytes as its length says.
-    Length,
-    /// In chunks.
-    Chunked,
-    /// As it is; its end is the end of the connection.
-    UntilClose,
-}
-
 impl Encoder {
     /// Decides how a response is delimited whose body begins, or if `is_whole` ends, with `len` bytes.
     ///
@@ -92,7 +81,7 @@ impl Encoder {
         if rare.wants_trailers() && !encoder.is_chunked() && !is_clients_choice {
             return Err(EncodeError::TrailerWithoutChunked);
         }
-        if encoder.body == BodyFraming::Length && len > encoder.left {
+        if encoder.body.framing == BodyFraming::Length && len > encoder.body.left {
             return Err(EncodeError::BodyTooLong);
         }
         // chunked on a response without content is the mark of a confused application.
@@ -131,7 +120,7 @@ fn delimit(request: &RequestFacts, head: &ResponseHead, len: u64, is_whole: bool
         (_, Field::Unset) if is_whole && !(rare.wants_trailers() && is_http11) => Encoder::with_length(len),
         (Field::Unset | Field::Set(_), _) if is_http11 => Encoder::encoded(BodyFraming::Chunked),
         // HTTP/1.0 knows no chunked.
-        _ => Encoder { body: BodyFraming::UntilClose, ..Encoder::WITHOUT_BODY },
+        _ => Encoder { body: BodyEncoder::new(BodyFraming::UntilClose), ..Encoder::WITHOUT_BODY },
     }
 }
 

@@ -4,27 +4,9 @@
 //! Lines are written when they are set, in the form in which they will be sent. The few fields that the encoder itself
 //! decides about are kept as values.
 
-use super::lines::{FieldLines, KEPT_CAPACITY, check_field, is_text, put_line, recycle};
+use crate::proto::lines::{Field, FieldLines, KEPT_CAPACITY, check_field, is_text, put_line, recycle};
 use crate::proto::names::{self, KnownField};
 use crate::proto::{EncodeError, chars};
-
-/// A field that the encoder decides about, as the application left it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) enum Field<T> {
-    /// Neither set nor removed: the encoder adds it if it is needed.
-    #[default]
-    Unset,
-    /// Not sent.
-    Removed,
-    /// Set to this.
-    Set(T),
-}
-
-impl<T> Field<T> {
-    pub(super) fn is_set(&self) -> bool {
-        matches!(self, Self::Set(_))
-    }
-}
 
 /// The head of a response that is being prepared, and its trailers.
 ///

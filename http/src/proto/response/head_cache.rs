@@ -4,7 +4,7 @@
 
 use super::encoder::Encoder;
 use super::head::ResponseHead;
-use super::lines::{KEPT_CAPACITY, recycle};
+use crate::proto::lines::{KEPT_CAPACITY, recycle};
 
 /// Bytes of the `Date` line: name, date and line end.
 const DATE_LINE: usize = 37;

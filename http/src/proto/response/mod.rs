@@ -1,14 +1,17 @@
 //! Responses as a server writes them: a head that is prepared, and the encoder that turns it and a body into bytes.
 
+mod decoder;
 mod encoder;
 mod framing;
 mod head;
 mod head_cache;
-mod lines;
 mod reason;
+mod received;
+mod status_line;
 
+pub use decoder::{ResponseDecoder, ResponseEvent};
 pub use encoder::Encoder;
 pub use framing::RequestFacts;
 pub use head::ResponseHead;
 pub use head_cache::HeadCache;
-pub(crate) use lines::{KEPT_CAPACITY, recycle};
+pub use received::{IncomingResponse, ResponseTo};

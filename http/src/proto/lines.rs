@@ -64,6 +64,13 @@ pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     }
 }
 
+/// Appends the field line of a `Content-Length`.
+pub(super) fn put_content_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    put_number(out, length);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Removes the lines of a field among the bytes from `start` to `end`. Most messages have none, and few others. Returns how
 /// many bytes it removed.
 pub(super) fn remove_lines(bytes: &mut Vec<u8>, name: &str, mut start: usize, mut end: usize) -> usize {
@@ -81,6 +88,24 @@ pub(super) fn remove_lines(bytes: &mut Vec<u8>, name: &str, mut start: usize, mu
         }
     }
     before - bytes.len()
+}
+
+/// A field that the encoder decides about, as the program left it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Field<T> {
+    /// Neither set nor removed: the encoder adds it if it is needed.
+    #[default]
+    Unset,
+    /// Not sent.
+    Removed,
+    /// Set to this.
+    Set(T),
+}
+
+impl<T> Field<T> {
+    pub(super) fn is_set(&self) -> bool {
+        matches!(self, Self::Set(_))
+    }
 }
 
 /// The field lines that an application has set.
