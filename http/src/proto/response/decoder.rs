@@ -163,7 +163,7 @@ impl ResponseDecoder {
     /// TLS `close_notify`), for no other end tells that all of such a body has come.
     ///
     /// # Errors
-    /// `UnexpectedEof` if the input ends inside a response, or before one that a request waits for; after a fault that fault.
+    /// `UnexpectedEof` if the input ends inside a response, or before the response to a request; after a fault that fault.
     pub fn finish(&mut self) -> Result<bool, ParseError> {
         match &self.state {
             State::Idle | State::Closed | State::Raw => Ok(false),
