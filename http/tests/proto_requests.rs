@@ -139,6 +139,9 @@ fn a_request_says_whether_the_connection_is_kept() {
     removed.remove("Connection");
     assert_eq!(sent(&removed, true), is("", true));
     assert_eq!(sent(&removed, false), is("Connection: close", false));
+    removed.set("Upgrade", b"websocket").expect("valid");
+    assert_eq!(sent(&removed, true), is("", true));
+    assert_eq!(sent(&removed, false), is("Connection: close", false));
 }
 
 // HC7. Node: test-http-automatic-headers, test-http-request-method-delete-payload.
@@ -244,6 +247,9 @@ fn the_request_tells_what_its_response_depends_on() {
     assert_eq!(to(&head("GET", &[("Upgrade", "x"), ("Connection", "Upgrade")])), offer);
     // RFC 9110, 7.8: without the option it is no offer.
     assert_eq!(to(&head("GET", &[("Upgrade", "x"), ("Connection", "close")])), ResponseTo::default());
+    let mut silent = head("GET", &[("Upgrade", "x")]);
+    silent.remove("Connection");
+    assert_eq!(to(&silent), ResponseTo::default());
     assert!(head("PUT", &[("Expect", "100-Continue")]).expects_continue());
     assert!(head("PUT", &[]).is_idempotent() && !head("POST", &[]).is_idempotent());
 }

@@ -58,8 +58,8 @@ impl RequestEncoder {
         let to = ResponseTo {
             is_head: head.method() == "HEAD",
             is_connect: head.method() == "CONNECT",
-            // The option is added if none was set.
-            offers_upgrade: head.has_upgrade && (options.upgrade || !head.connection.is_set()),
+            // The option is added unless the program has decided about the field.
+            offers_upgrade: head.has_upgrade && (options.upgrade || matches!(head.connection, Field::Unset)),
         };
         Ok(Self { body, content_length, keep_alive: keep_alive && !options.close, to })
     }
@@ -98,6 +98,7 @@ impl RequestEncoder {
             }
             Field::Set(options) => put_line(out, "Connection", &[options, &b", close"[..]].concat()),
             Field::Removed if self.keep_alive => {}
+            Field::Removed => out.extend_from_slice(b"Connection: close\r\n"),
             _ if self.keep_alive && head.has_upgrade => out.extend_from_slice(b"Connection: upgrade\r\n"),
             _ if head.has_upgrade => out.extend_from_slice(b"Connection: upgrade, close\r\n"),
             _ if self.keep_alive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
