@@ -20,7 +20,7 @@ impl World {
     ///     let path = world.path();
     ///     // Refused by a fault.
     ///     let Ok(mut incoming) = Incoming::listen(&env, ListenOptions::path(&path)) else { return Ok(()) };
-    ///     env.spawn_local(async move {
+    ///     let greeter = env.spawn_local(async move {
     ///         let mut socket = incoming.accept().await?;
     ///         socket.write_all(b"hello").await
     ///     });
@@ -31,6 +31,8 @@ impl World {
     ///         socket.read_to_end(&mut greeting).await?;
     ///         Ok::<_, net::Error>(greeting)
     ///     })?;
+    ///     // A client whose connect a fault has refused leaves the greeter waiting.
+    ///     greeter.abort();
     ///     assert!(greeting.is_err() || greeting.is_ok_and(|greeting| b"hello".starts_with(&greeting)));
     ///     Ok(())
     /// });
