@@ -22,6 +22,8 @@ mod error;
 pub mod files;
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
+mod pieces;
+mod pour;
 pub mod proto;
 mod request;
 mod response;

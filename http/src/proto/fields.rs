@@ -175,13 +175,13 @@ impl<'a> Fields<'a> {
 
 /// A copy of [`Fields`], whose buffers can be used again.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OwnedFields {
+pub(crate) struct OwnedFields {
     bytes: Vec<u8>,
     spans: Vec<Span>,
 }
 
 impl OwnedFields {
-    pub(super) fn copy(&mut self, fields: Fields<'_>) {
+    pub(crate) fn copy(&mut self, fields: Fields<'_>) {
         self.spans.clear();
         self.spans.extend_from_slice(fields.spans);
         self.bytes.clear();
@@ -190,12 +190,12 @@ impl OwnedFields {
         self.bytes.extend_from_slice(fields.bytes.get(..end).unwrap_or_default());
     }
 
-    pub(super) fn lend(&self) -> Fields<'_> {
+    pub(crate) fn lend(&self) -> Fields<'_> {
         Fields { bytes: &self.bytes, spans: &self.spans }
     }
 
     /// In bytes.
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity() + self.spans.capacity() * size_of::<Span>()
     }
 }

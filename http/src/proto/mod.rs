@@ -55,6 +55,6 @@ pub use meaning::{Expect, Framing, Version};
 pub use names::Repeated;
 pub use request::{Decoder, Event, OutgoingRequest, OwnedHead, RequestEncoder, RequestHead, TargetForm};
 pub use response::{
-    Encoder, HeadCache, IncomingResponse, RequestFacts, ResponseDecoder, ResponseEvent, ResponseHead,
-    ResponseTo,
+    Encoder, HeadCache, IncomingResponse, OwnedResponse, RequestFacts, ResponseDecoder, ResponseEvent,
+    ResponseHead, ResponseTo,
 };

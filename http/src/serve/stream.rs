@@ -1,16 +1,13 @@
 //! Responses from a stream. Mirrors `stream.pipeline(readable, response)` of Node.
 
 use super::{Failure, Waiting};
+use crate::pour::{self, Outlet};
 use crate::{Error, Response};
 use async_wrap::task::Wait;
 use bytes::Bytes;
 use futures_core::Stream;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll};
-
-/// Pieces that are written in one poll: a stream that is always ready, to a client as fast, leaves its task's turn to others after
-/// them.
-const PIECES_PER_POLL: u32 = 32;
 
 impl Response {
     /// Sends what `stream` yields, at the client's pace, and ends the response. While much output waits the stream is not
@@ -45,41 +42,48 @@ impl Response {
         }
         let waiting = self.waiting();
         let mut stream = pin!(stream);
-        waiting.until(|wait, context| self.poll_send((&waiting, wait), stream.as_mut(), context)).await
+        waiting
+            .until(|wait, context| {
+                pour::poll(&Body { response: self, waiting: &waiting, wait }, stream.as_mut(), context)
+            })
+            .await
+    }
+}
+
+/// The body of a response, and the future that fills it.
+struct Body<'a> {
+    response: &'a Response,
+    waiting: &'a Waiting,
+    wait: &'a Wait,
+}
+
+impl Outlet for Body<'_> {
+    fn poll_room(&self, context: &Context<'_>) -> Poll<Result<(), Failure>> {
+        self.waiting.poll_room(self.response, self.wait, context).map_err(Failure::from)
     }
 
-    fn poll_send<E: Into<Failure>>(
-        &self,
-        (waiting, wait): (&Waiting, &Wait),
-        mut stream: Pin<&mut impl Stream<Item = Result<Bytes, E>>>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), Failure>> {
-        for _ in 0..PIECES_PER_POLL {
-            if let Poll::Ready(room) = waiting.poll_room(self, wait, context) {
-                room?;
-            } else {
-                return Poll::Pending;
-            }
-            if self.drops_body() {
-                return Poll::Ready(self.end(b"").map_err(Failure::from));
-            }
-            match stream.as_mut().poll_next(context) {
-                Poll::Ready(Some(Ok(piece))) => _ = self.write_bytes(piece)?,
-                Poll::Ready(Some(Err(error))) => {
-                    self.break_off_begun();
-                    return Poll::Ready(Err(error.into()));
-                }
-                Poll::Ready(None) => return Poll::Ready(self.end(b"").map_err(Failure::from)),
-                Poll::Pending => {
-                    // A client that leaves ends the wait.
-                    waiting.wait(wait, context);
-                    return self
-                        .flush_headers()
-                        .map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending);
-                }
-            }
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
+    fn watch(&self, context: &Context<'_>) {
+        // A client that leaves ends the wait.
+        self.waiting.wait(self.wait, context);
+    }
+
+    fn drops_body(&self) -> bool {
+        self.response.drops_body()
+    }
+
+    fn write(&self, piece: Bytes) -> Result<(), Failure> {
+        Ok(self.response.write_bytes(piece).map(drop)?)
+    }
+
+    fn flush(&self) -> Result<(), Failure> {
+        Ok(self.response.flush_headers()?)
+    }
+
+    fn end(&self) -> Result<(), Failure> {
+        Ok(self.response.end(b"")?)
+    }
+
+    fn break_off(&self) {
+        self.response.break_off_begun();
     }
 }

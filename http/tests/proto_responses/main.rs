@@ -4,5 +4,6 @@ mod bodies;
 mod harness;
 mod heads;
 mod llhttp;
+mod llhttp_cases;
 mod order;
 mod robust;
