@@ -1,6 +1,7 @@
 //! Why a call failed, as Node's error codes name it. Errors of the layers beneath are contained, so that `?` carries all of
 //! them, from a loop that cannot be made to a response that has ended.
 
+use crate::client;
 use crate::proto::EncodeError;
 use crate::uv_core;
 use std::{fmt, io};
@@ -51,6 +52,8 @@ pub enum Error {
     InvalidOptions(&'static str),
     /// The server or the loop beneath failed.
     Net(net::Error),
+    /// A request of a client failed.
+    Client(client::Error),
 }
 
 impl Error {
@@ -88,6 +91,7 @@ impl fmt::Display for Error {
             Self::Json(message) => write!(f, "no JSON can be made of a value: {message}"),
             Self::InvalidOptions(message) => f.write_str(message),
             Self::Net(error) => error.fmt(f),
+            Self::Client(error) => error.fmt(f),
         }
     }
 }
@@ -97,6 +101,7 @@ impl std::error::Error for Error {
         match self {
             // Its text is this error's text.
             Self::Net(error) => error.source(),
+            Self::Client(error) => error.source(),
             _ => None,
         }
     }
@@ -114,6 +119,12 @@ impl From<net::Error> for Error {
     }
 }
 
+impl From<client::Error> for Error {
+    fn from(error: client::Error) -> Self {
+        Self::Client(error)
+    }
+}
+
 impl From<uv_core::Error> for Error {
     fn from(error: uv_core::Error) -> Self {
         Self::Net(error.into())
@@ -124,6 +135,7 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error {
             Error::Net(error) => return error.into(),
+            Error::Client(error) => return error.into(),
             Error::Closed => io::ErrorKind::BrokenPipe,
             Error::BodyTooLong(_) | Error::Refused { .. } => io::ErrorKind::InvalidData,
             Error::HeadersSent | Error::Encode(_) | Error::Json(_) | Error::InvalidOptions(_) => {

@@ -14,7 +14,11 @@
 
 #![forbid(unsafe_code)]
 
+#[allow(dead_code, reason = "no connection is kept yet")]
+mod agent;
 mod body;
+#[allow(dead_code, reason = "no connection is kept yet")]
+pub mod client;
 mod connection;
 #[doc = include_str!("../docs/differences.md")]
 pub mod differences {}
@@ -32,6 +36,7 @@ mod server;
 mod trace;
 pub mod upcall;
 
+pub use agent::{Agent, AgentOptions};
 pub use async_wrap::uv_core;
 pub use body::Body;
 pub use error::{Error, Result};

@@ -1,6 +1,7 @@
-//! The handlers that this layer calls: of servers with their requests, of bodies, of responses.
+//! The handlers that this layer calls: of servers with their requests, of bodies, of responses; of clients with theirs.
 
-use crate::proto::{Fields, ParseError};
+use crate::client::{self, ClientRequest};
+use crate::proto::{Fields, IncomingResponse, ParseError};
 use crate::{Body, Request, Response, Server};
 use net::{Dropped, Socket};
 
@@ -102,4 +103,45 @@ pub trait ResponseHandler {
     /// ended its side without [`allow_half_open`](crate::ServerOptions#structfield.allow_half_open), or the request is
     /// broken or too slow.
     fn on_close(&mut self, response: &Response) {}
+}
+
+/// Handles what comes of a client's request: see the example of [`client`]. Mirrors the events of `http.ClientRequest` and of its
+/// `http.IncomingMessage`.
+///
+/// Exactly one of `on_end`, `on_upgrade` and `on_error` ends a request, and `on_close` follows as the last call. All calls run in
+/// the async context of the request (`HTTPCLIENTREQUEST`). A handler that panics gets no further call.
+#[expect(unused_variables, reason = "the names document what a default ignores")]
+pub trait ClientHandler {
+    /// Called when the server wants the body of a request with `Expect: 100-continue` ('continue'); what was written of it is
+    /// sent by itself. The same 100 to another request goes to `on_information`.
+    fn on_continue(&mut self, request: &ClientRequest) {}
+
+    /// Called with each informational response before the final one, such as 103 ('information').
+    fn on_information(&mut self, request: &ClientRequest, response: &IncomingResponse<'_>) {}
+
+    /// Called with the head of the final response ('response').
+    fn on_response(&mut self, request: &ClientRequest, response: &IncomingResponse<'_>);
+
+    /// Called with some of the response's body ('data'), without transfer coding; lent for the call.
+    fn on_data(&mut self, request: &ClientRequest, data: &[u8]) {}
+
+    /// Called when the response is complete ('end'). `trailers` are the fields behind a chunked body.
+    fn on_end(&mut self, request: &ClientRequest, trailers: &Fields<'_>) {}
+
+    /// Called when the connection leaves HTTP ('upgrade' and 'connect'), behind the `on_response` of a 101 or of a 2xx to
+    /// `CONNECT`. Give the socket a handler. `head` is what the server has sent behind the response. A socket without a handler
+    /// that is not held anywhere is destroyed.
+    fn on_upgrade(&mut self, request: &ClientRequest, socket: Socket, head: &[u8]) {}
+
+    /// Called when more of the request's body is welcome, after a write that returned `false` ('drain').
+    fn on_drain(&mut self, request: &ClientRequest) {}
+
+    /// Called when the request has ended and is with the kernel, or queued for it ('finish').
+    fn on_finish(&mut self, request: &ClientRequest) {}
+
+    /// Called when the request has failed ('error', and 'aborted' of a response that had begun).
+    fn on_error(&mut self, request: &ClientRequest, error: client::Error);
+
+    /// Called when the request is over ('close'); the last call.
+    fn on_close(&mut self, request: &ClientRequest) {}
 }

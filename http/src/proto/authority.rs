@@ -10,7 +10,7 @@ pub(super) fn is_host_value(value: &[u8]) -> bool {
 }
 
 /// Whether `bytes` is a host that is not empty, with an optional port, and without user information.
-pub(super) fn is_authority(bytes: &[u8]) -> bool {
+pub(crate) fn is_authority(bytes: &[u8]) -> bool {
     split(bytes).is_some_and(|(host, _)| !host.is_empty())
 }
 

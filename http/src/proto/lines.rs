@@ -160,6 +160,13 @@ impl FieldLines {
         Ok(())
     }
 
+    /// Whether there is a line of a field.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.as_slice().split(|byte| *byte == b'\n').any(|line| {
+            line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name.as_bytes())
+        })
+    }
+
     /// Removes the lines of a field among the first `end` bytes.
     pub(super) fn remove(&mut self, name: &str, end: usize) {
         let removed = remove_lines(&mut self.bytes, name, 0, end);

@@ -45,6 +45,7 @@ mod section;
 /// What is read of bytes that may go on: `None` if they are valid so far but incomplete.
 type Parsed<T> = Result<Option<T>, ParseError>;
 
+pub(crate) use authority::is_authority;
 pub use conditions::{Conditions, Selected, Validators};
 pub use error::{EncodeError, ParseError};
 pub use fields::{FieldTable, Fields};

@@ -70,7 +70,7 @@ impl RequestEncoder {
         out.extend_from_slice(head.line().as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
         // RFC 9110, 7.2: first, since a recipient needs it most.
-        if let Field::Set(host) = &head.host {
+        if let Some(host) = head.host() {
             put_line(out, "Host", host);
         }
         self.put_connection(head, out);

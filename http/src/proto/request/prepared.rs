@@ -27,7 +27,11 @@ pub struct OutgoingRequest {
     method_len: usize,
     /// Lines as they will be sent, without those that are fields of this.
     pub(super) lines: FieldLines,
-    pub(super) host: Field<Box<[u8]>>,
+    /// Whether there is a `Host`, and what it says: a record that is used again keeps the buffer.
+    host: Field<()>,
+    host_value: String,
+    /// The program itself has set it.
+    is_host_own: bool,
     pub(super) content_length: Field<u64>,
     pub(super) transfer_encoding: Field<Box<[u8]>>,
     pub(super) connection: Field<Box<[u8]>>,
@@ -45,18 +49,20 @@ impl OutgoingRequest {
     /// `InvalidMethod` if the method is no token, `InvalidTarget` if the target has a byte outside of visible ASCII or a `#`, or
     /// is in none of the forms that the method allows.
     pub fn new(method: &str, target: &str) -> Result<Self, EncodeError> {
-        if !chars::is_token(method.as_bytes()) {
-            return Err(EncodeError::InvalidMethod);
-        }
-        let is_visible = chars::run(target.as_bytes(), chars::TARGET) == target.len();
-        if !is_visible || target::form(method, target).is_none() {
-            return Err(EncodeError::InvalidTarget);
-        }
-        Ok(Self {
-            line: format!("{method} {target}"),
-            method_len: method.len(),
+        let mut head = Self::blank();
+        head.set_line(method, |line| line.push_str(target))?;
+        Ok(head)
+    }
+
+    /// A head without a request line, to be [renewed](Self::renew).
+    pub(crate) fn blank() -> Self {
+        Self {
+            line: String::new(),
+            method_len: 0,
             lines: FieldLines::default(),
             host: Field::Unset,
+            host_value: String::new(),
+            is_host_own: false,
             content_length: Field::Unset,
             transfer_encoding: Field::Unset,
             connection: Field::Unset,
@@ -64,7 +70,66 @@ impl OutgoingRequest {
             has_trailer: false,
             has_upgrade: false,
             expects_continue: false,
-        })
+        }
+    }
+
+    /// Makes this the head of another request, without fields but `Host`. Keeps the buffers.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub(crate) fn renew(
+        &mut self,
+        method: &str,
+        put_target: impl FnOnce(&mut String),
+        put_host: impl FnOnce(&mut String),
+    ) -> Result<(), EncodeError> {
+        self.set_line(method, put_target)?;
+        self.lines.clear();
+        self.host_value.clear();
+        put_host(&mut self.host_value);
+        (self.host, self.is_host_own) = (Field::Set(()), false);
+        (self.content_length, self.transfer_encoding, self.connection) =
+            (Field::Unset, Field::Unset, Field::Unset);
+        self.trailer_lines.clear();
+        (self.has_trailer, self.has_upgrade, self.expects_continue) = (false, false, false);
+        Ok(())
+    }
+
+    /// Replaces the target. That of a `CONNECT`, and one with a host, decide what `Host` says (RFC 9112, 3.2.2 and 3.2.3), unless
+    /// the program has set it.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub(crate) fn set_target(&mut self, target: &str) -> Result<(), EncodeError> {
+        let method = self.method().to_owned();
+        self.set_line(&method, |line| line.push_str(target))?;
+        let authority = match method.as_str() {
+            "CONNECT" => Some(target),
+            _ => target::split_absolute(target).map(|(_, authority, _)| authority),
+        };
+        if let Some(authority) = authority.filter(|_| !self.is_host_own) {
+            self.host = Field::Set(());
+            authority.clone_into(&mut self.host_value);
+        }
+        Ok(())
+    }
+
+    fn set_line(&mut self, method: &str, put_target: impl FnOnce(&mut String)) -> Result<(), EncodeError> {
+        if !chars::is_token(method.as_bytes()) {
+            return Err(EncodeError::InvalidMethod);
+        }
+        let Self { line, method_len, .. } = self;
+        line.clear();
+        line.push_str(method);
+        line.push(' ');
+        *method_len = method.len();
+        put_target(line);
+        let target = &line[method.len() + 1..];
+        let is_visible = chars::run(target.as_bytes(), chars::TARGET) == target.len();
+        if !is_visible || target::form(method, target).is_none() {
+            return Err(EncodeError::InvalidTarget);
+        }
+        Ok(())
     }
 
     /// The method.
@@ -96,10 +161,20 @@ impl OutgoingRequest {
         self.expects_continue
     }
 
+    /// Whether the server is told by an `Idempotency-Key` which request this is, so that it can be sent twice.
+    pub(crate) fn has_idempotency_key(&self) -> bool {
+        self.lines.has("Idempotency-Key")
+    }
+
     /// Whether a `Host` is set.
     #[must_use]
     pub fn has_host(&self) -> bool {
         self.host.is_set()
+    }
+
+    /// The value of `Host`, if it is set.
+    pub(super) fn host(&self) -> Option<&[u8]> {
+        self.host.is_set().then_some(self.host_value.as_bytes())
     }
 
     /// Sets a field, in place of those of its name.
@@ -124,7 +199,12 @@ impl OutgoingRequest {
             Some(KnownField::Host) if !authority::is_host_value(value) => {
                 return Err(EncodeError::InvalidHost);
             }
-            Some(KnownField::Host) => self.host = Field::Set(value.into()),
+            Some(KnownField::Host) => {
+                (self.host, self.is_host_own) = (Field::Set(()), true);
+                self.host_value.clear();
+                // What was found to be a host is ASCII.
+                self.host_value.push_str(std::str::from_utf8(value).unwrap_or_default());
+            }
             Some(KnownField::Connection) => self.connection = Field::Set(value.into()),
             Some(KnownField::ContentLength) => {
                 if self.transfer_encoding.is_set() {
@@ -168,7 +248,7 @@ impl OutgoingRequest {
     pub fn remove(&mut self, name: &str) {
         self.lines.remove(name, self.lines.len);
         match KnownField::of(name.as_bytes()) {
-            Some(KnownField::Host) => self.host = Field::Removed,
+            Some(KnownField::Host) => (self.host, self.is_host_own) = (Field::Removed, true),
             Some(KnownField::Connection) => self.connection = Field::Removed,
             Some(KnownField::ContentLength) => self.content_length = Field::Removed,
             Some(KnownField::TransferEncoding) => self.transfer_encoding = Field::Removed,

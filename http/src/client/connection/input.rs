@@ -1,0 +1,203 @@
+//! From bytes to the handler of the response: the connection's turn at its input. Mirrors `socketOnData`, `parserOnIncomingClient`,
+//! `statusIsInformational` and `responseOnEnd`.
+
+use super::{Connection, Stage};
+use crate::client::Exchange;
+use crate::client::error::{Error, ErrorKind};
+use crate::client::options::Phase;
+use crate::proto::{Fields, IncomingResponse, ResponseEvent};
+use async_wrap::layer::OnDrop;
+use std::rc::Rc;
+
+/// What becomes of a turn of input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// More input is needed, or the rest waits.
+    Over,
+    /// There may be more.
+    GoesOn,
+    /// The response is complete.
+    Ended,
+}
+
+/// Takes input.
+pub(super) fn feed(connection: &Rc<Connection>, mut input: &[u8]) {
+    let Some(exchange) = connection.exchange.borrow().clone() else { return };
+    exchange.clock.note_move(connection.core.shared.now());
+    exchange.change(|facts| facts.is_answered = true);
+    let shared = &connection.core.shared;
+    let mut decoder = exchange.decoder.take();
+    let mut table = shared.table.take().unwrap_or_default();
+    let limits = &connection.core.options.limits;
+    let turn = loop {
+        if !connection.serves(&exchange) {
+            break Turn::Over;
+        }
+        if exchange.facts().is_paused {
+            exchange.rare(|rare| rare.stash.extend_from_slice(input));
+            break Turn::Over;
+        }
+        let turn = match decoder.decode(&mut input, &mut table, limits) {
+            Ok(ResponseEvent::NeedMore | ResponseEvent::Done) => Turn::Over,
+            Ok(ResponseEvent::Information(head)) => on_information(connection, &exchange, &head),
+            Ok(ResponseEvent::Head(head)) if head.is_upgrade => {
+                on_upgrade(connection, &exchange, &head, input)
+            }
+            Ok(ResponseEvent::Head(head)) => on_head(&exchange, &head),
+            Ok(ResponseEvent::Body(data)) => on_body(connection, &exchange, data),
+            Ok(ResponseEvent::End(trailers)) => on_end(connection, &exchange, &trailers, !input.is_empty()),
+            Err(fault) => {
+                let kind = ErrorKind::InvalidResponse(fault, decoder.offset());
+                connection.fail(&exchange, Error::new(kind));
+                Turn::Over
+            }
+        };
+        if turn != Turn::GoesOn {
+            break turn;
+        }
+    };
+    exchange.decoder.set(decoder);
+    shared.table.set(Some(table));
+    if turn == Turn::Ended && connection.stage.get() != Stage::Finishing {
+        Exchange::close(exchange);
+    }
+}
+
+/// The server has ended the connection.
+pub(super) fn end(connection: &Rc<Connection>) {
+    let Some(exchange) = connection.exchange.borrow().clone() else { return };
+    let mut decoder = exchange.decoder.take();
+    let finished = decoder.finish();
+    exchange.decoder.set(decoder);
+    if finished != Ok(true) {
+        return connection.on_lost();
+    }
+    // The body that only this end delimits is complete.
+    exchange.change(|facts| facts.server_keeps = false);
+    on_end(connection, &exchange, &Fields::default(), false);
+    Exchange::close(exchange);
+}
+
+fn on_information(connection: &Rc<Connection>, exchange: &Rc<Exchange>, head: &IncomingResponse<'_>) -> Turn {
+    let is_awaited = head.status == 100 && exchange.upload.borrow().awaits_continue();
+    if is_awaited {
+        connection.release(exchange);
+        exchange.call("ClientHandler::on_continue", |handler, request| handler.on_continue(request));
+    } else {
+        exchange
+            .call("ClientHandler::on_information", |handler, request| handler.on_information(request, head));
+    }
+    Turn::GoesOn
+}
+
+fn on_head(exchange: &Rc<Exchange>, head: &IncomingResponse<'_>) -> Turn {
+    exchange.enter(Phase::Body);
+    let hint = if head.keep_alive { hint_of(&head.fields) } else { 0 };
+    // A body that waits for `100 Continue` is not wanted any more.
+    let is_refused = exchange.upload.borrow().awaits_continue();
+    exchange.change(|facts| {
+        (facts.has_response, facts.server_keeps, facts.hint) = (true, head.keep_alive, hint);
+        facts.is_refused |= is_refused;
+    });
+    exchange.call("ClientHandler::on_response", |handler, request| handler.on_response(request, head));
+    Turn::GoesOn
+}
+
+fn on_body(connection: &Rc<Connection>, exchange: &Rc<Exchange>, data: &[u8]) -> Turn {
+    match exchange.count_received(data.len()) {
+        Some(true) => {
+            exchange.call("ClientHandler::on_data", |handler, request| handler.on_data(request, data));
+        }
+        Some(false) => {}
+        None => connection.fail(exchange, Error::new(ErrorKind::Discarded)),
+    }
+    Turn::GoesOn
+}
+
+fn on_end(
+    connection: &Rc<Connection>,
+    exchange: &Rc<Exchange>,
+    trailers: &Fields<'_>,
+    has_surplus: bool,
+) -> Turn {
+    exchange.change(|facts| facts.is_over = true);
+    connection.response_ended(exchange, has_surplus);
+    exchange.call("ClientHandler::on_end", |handler, request| handler.on_end(request, trailers));
+    Turn::Ended
+}
+
+/// The connection leaves HTTP, and the handler gets the socket.
+fn on_upgrade(
+    connection: &Rc<Connection>,
+    exchange: &Rc<Exchange>,
+    head: &IncomingResponse<'_>,
+    rest: &[u8],
+) -> Turn {
+    on_head(exchange, head);
+    if !connection.serves(exchange) {
+        return Turn::Over;
+    }
+    exchange.change(|facts| facts.is_over = true);
+    connection.stage.set(Stage::Raw);
+    connection.detach();
+    exchange.set_connection(None);
+    connection.core.closed(connection);
+    connection.socket.release();
+    // This connection has one handle, and its tower another.
+    let _unheld = OnDrop::new(|| connection.socket.destroy_unless_held(2));
+    let socket = connection.socket.clone();
+    exchange.call("ClientHandler::on_upgrade", |handler, request| handler.on_upgrade(request, socket, rest));
+    Turn::Ended
+}
+
+/// For how many seconds the server says that it keeps the connection: `timeout` in `Keep-Alive`. 0 if it does not say.
+fn hint_of(fields: &Fields<'_>) -> u32 {
+    let Some(value) = fields.get("Keep-Alive") else { return 0 };
+    let parameter = |part: &[u8]| {
+        let part = part.trim_ascii();
+        let (name, number) = part.split_at_checked(8)?;
+        let digits =
+            number.strip_prefix(b"=").filter(|_| name.eq_ignore_ascii_case(b"timeout"))?.trim_ascii();
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    };
+    value.split(|byte| *byte == b',').find_map(parameter).unwrap_or(0)
+}
+
+impl Exchange {
+    /// Stops the response.
+    pub(crate) fn pause(&self) {
+        if !self.is_over() {
+            self.change(|facts| facts.is_paused = true);
+            if let Some(connection) = self.connection().filter(|connection| connection.is_serving()) {
+                connection.socket.pause();
+            }
+        }
+    }
+
+    /// Lets the response go on.
+    pub(crate) fn resume(&self) {
+        if !self.is_over() && self.facts().is_paused {
+            self.change(|facts| facts.is_paused = false);
+            self.clock.note_move(self.core.shared.now());
+            if let Some(connection) = self.connection().filter(|connection| connection.is_serving()) {
+                connection.socket.notify();
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Goes on where a pause has stopped the response, and tells the handler what it waits for.
+    pub(super) fn go_on(self: &Rc<Self>) {
+        let Some(exchange) = self.exchange.borrow().clone() else { return };
+        self.report(&exchange);
+        if self.serves(&exchange) && !exchange.facts().is_paused && self.socket.is_paused() {
+            let stash = exchange.peek_rare(|rare| std::mem::take(&mut rare.stash));
+            // Also if nothing waits: the end of the response may still have to be told.
+            feed(self, &stash);
+            if self.serves(&exchange) && !exchange.facts().is_paused {
+                self.socket.resume();
+            }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! One request through its phases: what it sends, what has come of its response, and how it ends. Mirrors what Node keeps in a
+//! `ClientRequest` and its `IncomingMessage`.
+//!
+//! A record serves one request after another, unless the program keeps a handle of one. It is over once: by the end of its
+//! response, by an upgrade, or by an error. From then on no call has an effect, and the handler is told from the loop.
+
+use super::clock::Clock;
+use super::error::{Error, ErrorKind};
+use super::options::{Phase, TimeLimits};
+use super::place::{Place, place};
+use super::upload::Upload;
+use super::{ClientRequest, Connection, Shared};
+use crate::agent::{Core, Keep, Origin};
+use crate::proto::{EncodeError, ResponseDecoder};
+use crate::trace::up;
+use crate::upcall::ClientHandler;
+use crate::{Error as CallError, Result};
+use async_wrap::layer::{ColdCell, HandlerCell};
+use async_wrap::{AsyncContext, AsyncId, Provider};
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How much of a response is read for the sake of its connection although no handler wants it.
+const DISCARDED_BYTES: u64 = 64 * 1024;
+
+pub(crate) struct Exchange {
+    pub(crate) core: Rc<Core>,
+    handler: HandlerCell<Box<dyn Place>>,
+    context: Cell<AsyncContext>,
+    facts: Cell<Facts>,
+    pub(crate) limits: Cell<TimeLimits>,
+    pub(crate) clock: Clock,
+    pub(crate) upload: RefCell<Upload>,
+    pub(crate) origin: RefCell<Origin>,
+    pub(crate) decoder: Cell<ResponseDecoder>,
+    connection: RefCell<Option<Rc<Connection>>>,
+    /// What the agent knows the request by, while it waits.
+    pub(crate) ticket: Cell<u32>,
+    /// Bytes of the response's body so far.
+    received: Cell<u64>,
+    rare: ColdCell<Rare>,
+}
+
+/// What is true of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) is_over: bool,
+    /// The final head has come.
+    pub(crate) has_response: bool,
+    /// A byte of a response has come.
+    pub(crate) is_answered: bool,
+    /// Another request may follow, as far as the server goes.
+    pub(crate) server_keeps: bool,
+    /// For how many seconds the server says that it keeps the connection; 0 if it does not say.
+    pub(crate) hint: u32,
+    pub(crate) is_paused: bool,
+    pub(crate) is_discarded: bool,
+    /// A write has returned `false`.
+    pub(crate) needs_drain: bool,
+    /// The body's end is written, which the handler is to be told.
+    pub(crate) finish_due: bool,
+    /// The server takes no more of the body.
+    pub(crate) is_refused: bool,
+    /// The connection had served another request.
+    pub(crate) is_reused: bool,
+    pub(crate) was_retried: bool,
+}
+
+/// What few requests have.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// Input that waits since the response is paused.
+    pub(super) stash: Vec<u8>,
+    /// Why the connection broke, until its close is told.
+    pub(super) cause: Option<net::Error>,
+}
+
+impl Exchange {
+    pub(crate) fn new(core: &Rc<Core>) -> Self {
+        Self {
+            core: Rc::clone(core),
+            handler: HandlerCell::empty(),
+            context: Cell::default(),
+            facts: Cell::default(),
+            limits: Cell::default(),
+            clock: Clock::default(),
+            upload: RefCell::default(),
+            origin: RefCell::default(),
+            decoder: Cell::default(),
+            connection: RefCell::default(),
+            ticket: Cell::default(),
+            received: Cell::default(),
+            rare: ColdCell::empty(),
+        }
+    }
+
+    /// Forgets the request, and keeps the buffers.
+    pub(super) fn clear(&mut self) {
+        self.facts.set(Facts::default());
+        self.upload.get_mut().clear();
+        self.decoder.set(ResponseDecoder::new());
+        self.received.set(0);
+        drop(self.rare.take());
+    }
+
+    /// Begins the request that was prepared.
+    pub(crate) fn begin(self: &Rc<Self>, handler: impl ClientHandler + 'static) {
+        let shared = &self.core.shared;
+        self.handler.set(place(self.handler.take(), handler));
+        self.context.set(shared.env.new_context(Provider::HttpClientRequest));
+        self.clock.start(shared.now());
+        self.enter(Phase::Queue);
+        self.core.begin(self);
+    }
+
+    pub(crate) fn async_id(&self) -> AsyncId {
+        self.context.get().async_id()
+    }
+
+    #[inline]
+    pub(crate) fn facts(&self) -> Facts {
+        self.facts.get()
+    }
+
+    #[inline]
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Facts)) {
+        let mut facts = self.facts.get();
+        change(&mut facts);
+        self.facts.set(facts);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.facts.get().is_over
+    }
+
+    pub(super) fn rare<R>(&self, work: impl FnOnce(&mut Rare) -> R) -> R {
+        self.rare.with(work)
+    }
+
+    pub(super) fn peek_rare<R: Default>(&self, work: impl FnOnce(&mut Rare) -> R) -> R {
+        self.rare.peek(work).unwrap_or_default()
+    }
+
+    /// A phase begins.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.clock.enter(phase, self.core.shared.now());
+    }
+
+    /// The connection that carries the request, or is being made for it.
+    pub(crate) fn connection(&self) -> Option<Rc<Connection>> {
+        self.connection.borrow().clone()
+    }
+
+    pub(super) fn set_connection(&self, connection: Option<&Rc<Connection>>) {
+        let old = self.connection.replace(connection.map(Rc::clone));
+        drop(old);
+    }
+
+    /// What the response lets become of its connection, as far as both messages go.
+    pub(super) fn keep(&self) -> Keep {
+        let Facts { server_keeps, is_refused, hint, .. } = self.facts.get();
+        if !server_keeps || is_refused || !self.upload.borrow().keep_alive() {
+            Keep::No
+        } else if hint > 0 {
+            Keep::For(Duration::from_secs(hint.into()))
+        } else {
+            Keep::Yes
+        }
+    }
+
+    /// Counts some of the response's body. Returns whether the handler gets it; `None` if no more of it is worth reading.
+    pub(super) fn count_received(&self, len: usize) -> Option<bool> {
+        let received = self.received.get() + len as u64;
+        self.received.set(received);
+        let is_discarded = self.facts.get().is_discarded;
+        (!is_discarded || received <= DISCARDED_BYTES).then_some(!is_discarded)
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Whether the request can be sent from its beginning again.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.upload.borrow().is_replayable()
+    }
+
+    /// Whether sending it twice has the effect of once: by its method, or since the server is told which request it is.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        let upload = self.upload.borrow();
+        upload.head.is_idempotent() || upload.head.has_idempotency_key()
+    }
+
+    /// Has the request sent from its beginning.
+    pub(crate) fn rewind(&self) {
+        self.decoder.set(ResponseDecoder::new());
+        self.upload.borrow_mut().rewind();
+        self.peek_rare(|rare| rare.cause = None);
+        self.change(|facts| facts.is_refused = false);
+        self.enter(Phase::Queue);
+    }
+
+    /// Writes some of the body, with `last` the rest. Returns whether more is welcome.
+    pub(crate) fn write(self: &Rc<Self>, data: &[u8], last: bool) -> Result<bool> {
+        self.write_piece(data.len(), last, |upload, connection| match connection {
+            Some(connection) => connection.send(self, upload, data, last),
+            None => upload.hold(data, last),
+        })
+    }
+
+    /// The same with a buffer that is shared.
+    pub(crate) fn write_shared(self: &Rc<Self>, data: Bytes) -> Result<bool> {
+        self.write_piece(data.len(), false, |upload, connection| match connection {
+            Some(connection) => connection.send_shared(self, upload, data, false),
+            None => upload.hold(&data, false),
+        })
+    }
+
+    fn write_piece(
+        self: &Rc<Self>,
+        len: usize,
+        last: bool,
+        write: impl FnOnce(&mut Upload, Option<&Rc<Connection>>),
+    ) -> Result<bool> {
+        let mut upload = self.upload.borrow_mut();
+        if self.is_over() || self.facts.get().is_refused || upload.is_ended() {
+            return Err(CallError::Closed);
+        }
+        if let Err(error) = upload.count(len, last, self.core.keeps_alive()) {
+            drop(upload);
+            return Err(self.break_with(error));
+        }
+        let connection = self.connection().filter(|connection| connection.is_serving());
+        let can_send = !upload.is_head_sent() || !upload.awaits_continue();
+        write(&mut upload, connection.as_ref().filter(|_| can_send));
+        let waiting = upload.waiting();
+        drop(upload);
+        if last && let Some(connection) = &connection {
+            connection.request_ended(self);
+        }
+        let is_full = self.is_full(waiting);
+        self.change(|facts| facts.needs_drain |= is_full);
+        Ok(!is_full)
+    }
+
+    /// Whether enough output waits.
+    pub(super) fn is_full(&self, waiting: usize) -> bool {
+        let connection = self.connection();
+        let in_socket = connection.as_ref().map_or(0, |connection| connection.socket.buffered());
+        let mark =
+            connection.as_ref().map_or(HIGH_WATER_MARK, |connection| connection.socket.high_water_mark());
+        waiting + in_socket >= mark
+    }
+
+    /// The program has written what cannot be sent: the request ends in the middle.
+    fn break_with(self: &Rc<Self>, error: EncodeError) -> CallError {
+        self.end_with(ErrorKind::InvalidRequest(error));
+        error.into()
+    }
+
+    /// Sends the head, and waits with the body.
+    pub(crate) fn flush_head(self: &Rc<Self>) -> Result<()> {
+        let mut upload = self.upload.borrow_mut();
+        if self.is_over() {
+            return Err(CallError::Closed);
+        }
+        if upload.is_head_sent() {
+            return Ok(());
+        }
+        upload.flush(self.core.keeps_alive())?;
+        if let Some(connection) = self.connection().filter(|connection| connection.is_serving()) {
+            connection.send(self, &mut upload, b"", false);
+        }
+        Ok(())
+    }
+
+    /// Ends the request where it is, and breaks its connection. Nothing happens if it is over.
+    pub(crate) fn end_with(self: &Rc<Self>, kind: ErrorKind) {
+        if self.is_over() {
+            return;
+        }
+        let error = Error::new(kind);
+        match self.connection() {
+            Some(connection) => connection.fail(self, error),
+            None => {
+                self.core.cancel(self);
+                self.fail(error);
+            }
+        }
+    }
+
+    /// Ends the request with an error, of which the handler is told from the loop.
+    pub(crate) fn fail(self: &Rc<Self>, error: Error) {
+        if self.facts.get().is_over {
+            return;
+        }
+        let at = self.clock.at(self.core.shared.now(), self.facts.get().is_reused);
+        self.change(|facts| facts.is_over = true);
+        self.set_connection(None);
+        let (this, error) = (Rc::clone(self), error.at(at));
+        self.core.shared.env.next_tick(move || {
+            this.call("ClientHandler::on_error", |handler, request| handler.on_error(request, error));
+            Self::close(this);
+        });
+    }
+
+    /// The last of a request that is over.
+    pub(super) fn close(this: Rc<Self>) {
+        this.call("ClientHandler::on_close", |handler, request| handler.on_close(request));
+        this.forget_handler();
+        this.core.shared.env.emit_destroy(this.context.take().async_id());
+        Shared::give(this);
+    }
+
+    /// A callback has panicked: the handler gets no further call.
+    pub(super) fn give_up(&self) {
+        self.change(|facts| facts.is_over = true);
+        self.set_connection(None);
+        self.forget_handler();
+        self.core.shared.env.emit_destroy(self.context.take().async_id());
+    }
+
+    fn forget_handler(&self) {
+        if let Some(mut place) = self.handler.take() {
+            place.clear();
+            self.handler.set(place);
+        }
+    }
+
+    /// Calls the handler in the context of the request.
+    #[inline]
+    pub(super) fn call(
+        self: &Rc<Self>,
+        name: &'static str,
+        call: impl FnOnce(&mut dyn ClientHandler, &ClientRequest),
+    ) {
+        let request = ClientRequest::new(self);
+        up(&self.core.shared.env, self.context.get(), name, || {
+            self.handler.call(|place| {
+                if let Some(handler) = place.handler() {
+                    call(handler, &request);
+                }
+            });
+        });
+    }
+}
+
+/// The bytes that wait for a connection from which a write returns `false`: those of a socket.
+const HIGH_WATER_MARK: usize = 64 * 1024;
