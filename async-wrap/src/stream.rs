@@ -70,7 +70,7 @@ pub struct AsyncStream(Rc<StreamInner>);
 struct StreamInner {
     env: Environment,
     stream: StreamWrap,
-    context: AsyncContext,
+    context: Cell<AsyncContext>,
     /// Whether the stream has a tower, which reports the close.
     handled: Cell<bool>,
     connect: Cell<AsyncId>,
@@ -115,7 +115,7 @@ impl AsyncStream {
         Self(Rc::new(StreamInner {
             env: env.clone(),
             stream,
-            context,
+            context: Cell::new(context),
             handled: Cell::new(false),
             connect: Cell::default(),
             shutdown: Cell::default(),
@@ -132,13 +132,22 @@ impl AsyncStream {
     /// The stream's context.
     #[must_use]
     pub fn context(&self) -> AsyncContext {
-        self.0.context
+        self.0.context.get()
     }
 
     /// The stream's id.
     #[must_use]
     pub fn async_id(&self) -> AsyncId {
-        self.0.context.async_id()
+        self.0.context.get().async_id()
+    }
+
+    /// Gives the stream a new context, whose trigger and values are those of what executes, and destroys the old one
+    /// (`asyncReset`): for hooks, a connection that serves another request is another resource. Calls that follow run in the new
+    /// context; requests in progress keep theirs.
+    pub fn renew_context(&self) {
+        let old = self.context();
+        self.0.context.set(self.0.env.new_context(old.provider()));
+        self.0.env.emit_destroy(old.async_id());
     }
 
     /// Sets the handler; each of its calls is a callback scope. During an upcall the change takes effect when the
@@ -347,7 +356,7 @@ impl AsyncStream {
 
     /// The stream's facts for a trace record.
     fn facts(&self) -> Facts {
-        self.0.context.facts()
+        self.0.context.get().facts()
     }
 
     fn new_request(&self, provider: Provider) -> AsyncId {
@@ -395,7 +404,7 @@ impl AsyncStream {
 impl fmt::Debug for AsyncStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncStream")
-            .field("context", &self.0.context)
+            .field("context", &self.0.context.get())
             .field("stream", &self.0.stream)
             .finish_non_exhaustive()
     }

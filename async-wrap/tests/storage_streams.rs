@@ -5,7 +5,7 @@ mod common;
 use async_wrap::storage::Storage;
 use async_wrap::upcall::{OnConnection, OnStream};
 use async_wrap::{AsyncStream, AsyncUdp, Provider};
-use common::{Log, new_loop, run_to_the_end};
+use common::{Log, Recorder, new_loop, run_to_the_end};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use uv_core::{BindOptions, Error, Result};
@@ -201,4 +201,30 @@ fn what_is_closed_without_a_handler_gives_its_values_back() {
     env.run(uv_core::RunMode::Default).expect("the loop runs");
     assert_eq!(Rc::strong_count(&value), 1);
     run_to_the_end(&event_loop, &env);
+}
+
+// Node: async-hooks/test-http-agent-handle-reuse-serial
+#[test]
+fn a_renewed_context_is_another_resource_with_the_values_of_what_executes() {
+    let (event_loop, env) = new_loop();
+    let (log, storage) = (Log::default(), Storage::<u32>::new(&env));
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let wrap = tcp_wrap::StreamWrap::from_fd(env.loop_handle(), ours.into()).expect("a stream socket");
+    let stream = storage.run(1, || AsyncStream::new(&env, wrap, Provider::PipeWrap));
+    stream.set_handler(Noting { who: "client", storage: storage.clone(), log: log.clone() });
+    env.hook(Recorder(log.clone())).enable();
+    let old = stream.async_id();
+    storage.run(2, || stream.renew_context());
+    let new = stream.async_id();
+    drop(theirs);
+    stream.read_start().expect("connected");
+    run_to_the_end(&event_loop, &env);
+    let all = log.take();
+    let position = |what: String| all.iter().position(|entry| *entry == what);
+    assert_ne!(old, new);
+    assert!(position(format!("init {new} PIPEWRAP 0")).is_some(), "{all:?}");
+    assert!(position(format!("destroy {old}")).is_some(), "{all:?}");
+    assert_eq!(position(format!("before {old}")), None, "nothing runs in the old context: {all:?}");
+    assert!(position(format!("before {new}")) < position("client end Some(2)".to_owned()), "{all:?}");
+    assert_eq!(position(format!("destroy {new}")), Some(all.len() - 1), "{all:?}");
 }

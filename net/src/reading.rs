@@ -203,6 +203,14 @@ impl Socket {
         }
     }
 
+    /// Whether the peer has sent bytes or its FIN, or the connection has failed, and the handler may not have been told yet; `true`
+    /// as well once the socket is destroyed. Costs a system call, and changes nothing. For a pool of connections, which must not
+    /// use a connection that its peer has ended.
+    #[must_use]
+    pub fn may_have_input(&self) -> bool {
+        self.0.has(DESTROYED | PEER_ENDED) || self.0.stream.may_have_input()
+    }
+
     /// Whether a pull would be a system call in vain.
     pub(crate) fn is_drained(&self) -> bool {
         !self.0.has(DESTROYED | PEER_ENDED) && self.0.stream.is_drained()

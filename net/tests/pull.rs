@@ -9,7 +9,7 @@ use net::uv_core::{Errno, RunMode};
 use net::{ErrorCode, Pulled, ReadyState, ServerOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -406,4 +406,32 @@ fn the_calls_are_made_in_the_context_of_the_socket() {
     peer.write_all(b"x").expect("to write");
     run_to_the_end(&event_loop, &env);
     assert!(socket.is_destroyed() && log.has("close"));
+}
+
+#[test]
+fn what_the_kernel_has_is_seen_before_the_loop_has_heard_of_it() {
+    for what in ["data x", "end", "close after an error"] {
+        let (event_loop, env) = new_loop();
+        let log = Log::default();
+        let (socket, mut peer) = pulled(&env, &log, |_| {});
+        socket.set_pulled(false);
+        turn(&env, 2);
+        assert!(!socket.may_have_input(), "nothing was sent");
+        match what {
+            "data x" => peer.write_all(b"x").expect("to write"),
+            "end" => peer.shutdown(Shutdown::Write).expect("connected"),
+            _ => {
+                // What the peer has not read turns its close into a reset.
+                socket.write(b"unread").expect("connected");
+                drop(peer);
+            }
+        }
+        assert!(socket.may_have_input(), "{what}");
+        assert!(socket.may_have_input(), "{what}: the question changes nothing");
+        turn(&env, 2);
+        assert!(log.has(what), "{what}: {:?}", log.take());
+        socket.destroy();
+        assert!(socket.may_have_input(), "{what}: a socket that is destroyed is of no use");
+        run_to_the_end(&event_loop, &env);
+    }
 }

@@ -192,6 +192,12 @@ impl StreamWrap {
         self.0.is_drained()
     }
 
+    /// Whether the kernel has something to read that the loop may not have heard of yet: see [`Stream::may_have_input`].
+    #[must_use]
+    pub fn may_have_input(&self) -> bool {
+        self.0.may_have_input()
+    }
+
     /// Stops reading (`readStop`), and the reports of `on_readable`; allowed in `on_read`. Idempotent.
     pub fn read_stop(&self) {
         let _down = LAYER.down("StreamWrap::read_stop", || self.facts());

@@ -61,6 +61,13 @@ impl AsyncStream {
         self.wrap().is_drained()
     }
 
+    /// Whether the kernel has something to read that the loop may not have heard of yet: see
+    /// [`Stream::may_have_input`](uv_core::Stream::may_have_input).
+    #[must_use]
+    pub fn may_have_input(&self) -> bool {
+        self.wrap().may_have_input()
+    }
+
     /// Stops reading (`readStop`), and the reports of `on_readable`, also from within `on_read`. Idempotent.
     pub fn read_stop(&self) {
         self.wrap().read_stop();

@@ -9,6 +9,7 @@ use super::read::Step;
 use super::{READABLE, Stream, StreamInner, WRITABLE};
 use crate::failure::{Call, Failure};
 use crate::poller::Readiness;
+use crate::sys;
 use crate::{Errno, Error, Result};
 use std::rc::Rc;
 
@@ -141,6 +142,27 @@ impl Stream {
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.0.is_watched() && !self.0.ready.has(Readiness::READABLE)
+    }
+
+    /// Whether the kernel has input, the peer's FIN or a failure of this stream, also if no event has told the loop yet; `true`
+    /// as well if it cannot be asked. Costs a system call (`poll(2)`), and changes nothing.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use std::os::unix::net::UnixStream;
+    /// use uv_core::{Loop, Pipe};
+    ///
+    /// let event_loop = Loop::new()?;
+    /// let pipe = Pipe::new(&event_loop);
+    /// let mut peer = UnixStream::from(pipe.open_pair()?);
+    /// assert!(!pipe.may_have_input());
+    /// peer.write_all(b"hello").expect("write");
+    /// assert!(pipe.may_have_input());
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn may_have_input(&self) -> bool {
+        self.0.fd.get().is_none_or(sys::socket::may_have_input)
     }
 
     /// The end of a turn of a stream that the loop may not be reading.
