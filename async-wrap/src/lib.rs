@@ -40,6 +40,7 @@ mod ticks;
 mod timers;
 mod udp;
 pub mod upcall;
+mod waiter;
 mod waiters;
 mod wakers;
 mod work;

@@ -75,6 +75,16 @@ impl Socket {
         }
     }
 
+    /// Has `on_readable` called once, on a socket that is paused and pulled; it is paused behind that. One that cannot be read yet is
+    /// resumed instead, and its handler has to pause it.
+    #[inline]
+    pub(crate) fn await_readable(&self) {
+        if self.0.has(DESTROYED | CONNECTING | PEER_ENDED | AWAITS_HANDLER) {
+            return self.resume();
+        }
+        self.reads(self.0.stream.readable_once());
+    }
+
     /// Whether the socket is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {

@@ -177,6 +177,15 @@ impl StreamWrap {
         self.0.readable_start()
     }
 
+    /// Lets `on_readable` report input once: see [`Stream::readable_once`].
+    ///
+    /// # Errors
+    /// As for [`read_start`](Self::read_start).
+    pub fn readable_once(&self) -> Result<()> {
+        let _down = LAYER.down("StreamWrap::readable_once", || self.facts());
+        self.0.readable_once()
+    }
+
     /// Reads what is there into `buffer`. Returns the number of bytes; 0 is the end: see [`Stream::try_read`].
     ///
     /// # Errors

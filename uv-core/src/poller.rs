@@ -52,6 +52,8 @@ impl Readiness {
     /// No readiness but an interest in it: the program reads the input itself. Here because a turn tests the endings
     /// anyway.
     pub(crate) const PULLED: Self = Self::bit(5);
+    /// Input is to be reported once, and then the stream is pulled no longer.
+    pub(crate) const ONCE: Self = Self::bit(6);
 
     #[inline]
     fn of(event: &Event) -> Self {

@@ -46,6 +46,14 @@ impl AsyncStream {
         self.wrap().readable_start()
     }
 
+    /// Lets `on_readable` report input once: see [`Stream::readable_once`](uv_core::Stream::readable_once).
+    ///
+    /// # Errors
+    /// As for [`read_start`](Self::read_start).
+    pub fn readable_once(&self) -> Result<()> {
+        self.wrap().readable_once()
+    }
+
     /// Reads what is there into `buffer`. Returns the number of bytes; 0 is the end: see
     /// [`Stream::try_read`](uv_core::Stream::try_read).
     ///

@@ -8,6 +8,7 @@ use crate::{ConnectOptions, Error, ErrorCode, Pulled, Result, Socket};
 use async_wrap::Environment;
 use async_wrap::layer::ColdCell;
 use async_wrap::layer::OnDrop;
+use async_wrap::task::Waiter;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -15,7 +16,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// A connection whose reads and writes are awaited. It has futures-io's `AsyncRead` and `AsyncWrite`, whose extensions the
 /// crate `futures-util` has, and so runs what is written for them.
@@ -67,8 +68,8 @@ pub(super) struct Shared {
 /// What waits for the socket's events, and what those have told.
 #[derive(Default)]
 struct Wakes {
-    reader: Cell<Option<Waker>>,
-    writer: Cell<Option<Waker>>,
+    reader: Waiter,
+    writer: Waiter,
     is_connected: Cell<bool>,
     /// A write has met the high-water mark, and `on_drain` is due.
     is_full: Cell<bool>,
@@ -99,7 +100,7 @@ impl AsyncSocket {
             if wakes.is_closed.get() {
                 return Poll::Ready(Err(this.0.why_closed()));
             }
-            wakes.writer.set(Some(context.waker().clone()));
+            wakes.writer.wait(context);
             Poll::Pending
         })
         .await?;
@@ -233,9 +234,8 @@ impl Shared {
             Ok(Pulled::WouldBlock) => {
                 self.wakes.read.renew();
                 self.wakes.written.renew();
-                self.wakes.reader.set(Some(context.waker().clone()));
-                // `on_readable` pauses again.
-                self.socket.resume();
+                self.wakes.reader.wait(context);
+                self.socket.await_readable();
                 Poll::Pending
             }
             Err(error) => self.failed(error, &self.wakes.reader, context),
@@ -244,11 +244,11 @@ impl Shared {
 
     /// A call has failed. Where the socket is closed already, `on_close` is due, and with it the error that has closed it.
     #[cold]
-    fn failed<T>(&self, error: Error, place: &Cell<Option<Waker>>, context: &Context<'_>) -> Poll<Result<T>> {
+    fn failed<T>(&self, error: Error, place: &Waiter, context: &Context<'_>) -> Poll<Result<T>> {
         if error.code() != ErrorCode::SocketClosed || self.wakes.is_closed.get() {
             return Poll::Ready(Err(error));
         }
-        place.set(Some(context.waker().clone()));
+        place.wait(context);
         Poll::Pending
     }
 
@@ -266,13 +266,13 @@ impl Shared {
 
     /// Nothing waits for input any more: it stays in the kernel, and the socket does not keep the loop alive for it.
     pub(super) fn stop_reading(&self) {
-        if self.wakes.reader.take().is_some() {
+        if self.wakes.reader.leave() {
             self.socket.pause();
         }
     }
 
     fn stop_writing(&self) {
-        drop(self.wakes.writer.take());
+        self.wakes.writer.leave();
     }
 
     pub(super) fn poll_write(&self, context: &Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
@@ -300,7 +300,7 @@ impl Shared {
         }
         if self.wakes.is_full.get() {
             self.wakes.written.renew();
-            self.wakes.writer.set(Some(context.waker().clone()));
+            self.wakes.writer.wait(context);
             return Poll::Pending;
         }
         if !self.wakes.written.take() {
@@ -328,7 +328,7 @@ impl Shared {
             return Poll::Ready(Err(self.why_closed()));
         }
         self.socket.end();
-        self.wakes.writer.set(Some(context.waker().clone()));
+        self.wakes.writer.wait(context);
         Poll::Pending
     }
 
@@ -342,7 +342,8 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         // The close has nothing to wake.
-        drop((self.wakes.reader.take(), self.wakes.writer.take()));
+        self.wakes.reader.leave();
+        self.wakes.writer.leave();
         if self.wakes.is_connected.get() {
             self.socket.destroy_soon();
             Lingering::begin_early(&self.socket);
@@ -393,37 +394,31 @@ impl fmt::Debug for AsyncSocket {
 /// Wakes what waits for the socket's events.
 struct Handler(Rc<Wakes>);
 
-impl Wakes {
-    fn wake(place: &Cell<Option<Waker>>) {
-        if let Some(waker) = place.take() {
-            waker.wake();
-        }
-    }
-}
-
 impl SocketHandler for Handler {
     /// The socket is pulled.
     fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 
     fn on_readable(&mut self, socket: &Socket) {
-        // Until something waits for input again.
-        socket.pause();
-        Wakes::wake(&self.0.reader);
+        // It waited before it could be read.
+        if !socket.is_paused() {
+            socket.pause();
+        }
+        self.0.reader.wake();
     }
 
     fn on_connect(&mut self, _: &Socket) {
         self.0.is_connected.set(true);
-        Wakes::wake(&self.0.writer);
+        self.0.writer.wake();
     }
 
     fn on_drain(&mut self, _: &Socket) {
         self.0.is_full.set(false);
-        Wakes::wake(&self.0.writer);
+        self.0.writer.wake();
     }
 
     fn on_finish(&mut self, _: &Socket) {
         self.0.has_finished.set(true);
-        Wakes::wake(&self.0.writer);
+        self.0.writer.wake();
     }
 
     fn on_error(&mut self, _: &Socket, error: Error) {
@@ -432,7 +427,7 @@ impl SocketHandler for Handler {
 
     fn on_close(&mut self, _: &Socket, _: bool) {
         self.0.is_closed.set(true);
-        Wakes::wake(&self.0.reader);
-        Wakes::wake(&self.0.writer);
+        self.0.reader.wake();
+        self.0.writer.wake();
     }
 }

@@ -241,7 +241,18 @@ impl Stream {
     /// As for [`read_start`](Self::read_start): a stream is either read or pulled.
     pub fn readable_start(&self) -> Result<()> {
         let _down = LAYER.down("Stream::readable_start", || Facts::of(self));
-        self.0.readable_start()
+        self.0.readable_start(false)
+    }
+
+    /// Like [`readable_start`](Self::readable_start), for one report: `on_readable` is called once, and then the program does not
+    /// pull until it says so again (`EPOLLONESHOT`). Most cheaply it says so within that call: a program that waits for input, reads
+    /// it, and waits again.
+    ///
+    /// # Errors
+    /// As for `readable_start`.
+    pub fn readable_once(&self) -> Result<()> {
+        let _down = LAYER.down("Stream::readable_once", || Facts::of(self));
+        self.0.readable_start(true)
     }
 
     /// Reads what is there into `buffer`, in one system call. Returns the number of bytes; 0 is the end, the peer's FIN.

@@ -8,6 +8,7 @@ use super::flags::{END_TOLD, READING};
 use super::read::Step;
 use super::{READABLE, Stream, StreamInner, WRITABLE};
 use crate::failure::{Call, Failure};
+use crate::layer::OnDrop;
 use crate::poller::Readiness;
 use crate::sys;
 use crate::{Errno, Error, Result};
@@ -26,7 +27,7 @@ impl StreamInner {
         }
     }
 
-    pub(super) fn readable_start(self: &Rc<Self>) -> Result<()> {
+    pub(super) fn readable_start(self: &Rc<Self>, once: bool) -> Result<()> {
         let failed = |errno| Err(Error::new("readable_start", errno));
         if let Err(errno) = self.check_pullable() {
             return failed(errno);
@@ -36,6 +37,7 @@ impl StreamInner {
         }
         self.clear(END_TOLD);
         self.set_pulled(true);
+        self.ready.set(Readiness::ONCE.when(once));
         if self.is_watched() && self.ready.has(Readiness::READABLE) {
             self.push_ready();
             return Ok(());
@@ -64,7 +66,7 @@ impl StreamInner {
         if is_pulled {
             self.ready.set(Readiness::PULLED);
         } else {
-            self.ready.clear(Readiness::PULLED);
+            self.ready.clear(Readiness::PULLED | Readiness::ONCE);
         }
         self.update_active();
     }
@@ -183,9 +185,26 @@ impl Stream {
             inner.ready.clear(Readiness::READABLE);
             return self.await_input();
         }
+        if inner.ready.has(Readiness::ONCE) {
+            return self.pull_once();
+        }
         self.call("StreamUpcall::on_readable", |upcall, stream| upcall.on_readable(stream));
         if inner.ready.has(Readiness::READABLE) && !inner.handle.is_closing() {
             inner.pull_again();
         }
+    }
+
+    /// Tells a stream of its input, that is pulled no longer after that, unless the program says so meanwhile.
+    fn pull_once(&self) {
+        let inner = &self.0;
+        // It stays active until then.
+        inner.ready.clear(Readiness::PULLED | Readiness::ONCE);
+        let _then = OnDrop::new(|| {
+            if !inner.ready.has(Readiness::PULLED) {
+                inner.update_active();
+                inner.tell_later();
+            }
+        });
+        self.call("StreamUpcall::on_readable", |upcall, stream| upcall.on_readable(stream));
     }
 }

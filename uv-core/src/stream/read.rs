@@ -72,11 +72,16 @@ impl StreamInner {
             self.clear(READING);
             self.set_pulled(false);
         }
+        self.tell_later();
+        self.watch_unread();
+    }
+
+    /// Has the end or the failure that has come told to a program that does not read.
+    pub(super) fn tell_later(self: &Rc<Self>) {
         if self.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) {
             // No further event reports it.
             self.feed();
         }
-        self.watch_unread();
     }
 
     /// Watches a stream that is not reading, because a FIN or a failure may be its next event.

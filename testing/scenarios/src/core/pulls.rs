@@ -21,6 +21,8 @@ const WRITER: usize = 3;
 enum Mode {
     Stopped,
     Pulled,
+    /// For one report.
+    Once,
     /// By the loop.
     Read,
 }
@@ -106,15 +108,23 @@ impl Reader {
     }
 
     fn start(&self) {
-        let started = self.stream.readable_start();
+        let once = one_in(2);
+        let started = if once { self.stream.readable_once() } else { self.stream.readable_start() };
         if self.stream.is_closing() {
             assert!(started.is_err(), "a closing stream starts");
         } else if self.mode.get() == Mode::Stopped {
             // A shortage is waited for.
             assert_eq!(started, Ok(()));
-            self.mode.set(Mode::Pulled);
+            self.mode.set(if once { Mode::Once } else { Mode::Pulled });
         } else {
             assert_eq!(started.map_err(|error| error.errno()), Err(Errno::EALREADY));
+        }
+    }
+
+    /// Pulls on, unless it has come to the end.
+    fn go_on(&self) {
+        if !self.stream.is_closing() && !self.has_ended.get() && self.mode.get() == Mode::Stopped {
+            self.start();
         }
     }
 
@@ -148,9 +158,16 @@ impl StreamUpcall for Tower {
     }
 
     fn on_readable(&mut self, _: &Stream) {
-        assert_eq!(self.0.mode.get(), Mode::Pulled, "it is not pulled");
+        match self.0.mode.get() {
+            Mode::Pulled => {}
+            Mode::Once => self.0.mode.set(Mode::Stopped),
+            other => panic!("it is not pulled: {other:?}"),
+        }
         match dice(8) {
-            _ if self.0.is_over.get() => while self.0.pull(1 << 16) {},
+            _ if self.0.is_over.get() => {
+                while self.0.pull(1 << 16) {}
+                self.0.go_on();
+            }
             // Left for the next turn.
             0 => {}
             1 | 2 => self.0.act(),
@@ -168,7 +185,7 @@ impl StreamUpcall for Tower {
     }
 
     fn on_read_error(&mut self, _: &Stream, error: Error) {
-        let is_pulled = self.0.mode.get() == Mode::Pulled;
+        let is_pulled = matches!(self.0.mode.get(), Mode::Pulled | Mode::Once);
         assert!(!is_pulled && is_broken(error.errno()), "{error}, pulled: {is_pulled}");
         self.0.fail();
     }
@@ -334,9 +351,7 @@ fn finish(world: &World, from: &Stream, writes: &Writes, reader: &Reader) -> std
         to.read_stop();
         reader.mode.set(Mode::Stopped);
     }
-    if !to.is_closing() && !reader.has_ended.get() && reader.mode.get() == Mode::Stopped {
-        reader.start();
-    }
+    reader.go_on();
     let is_read = || reader.has_ended.get() || to.is_closing();
     world.run_until(|| writes.open.get() == 0 || from.is_closing() || is_read())?;
     from.close();
