@@ -75,8 +75,8 @@ impl Socket {
         }
     }
 
-    /// Has `on_readable` called once, on a socket that is paused and pulled; it is paused behind that. One that cannot be read yet is
-    /// resumed instead, and its handler has to pause it.
+    /// Has `on_readable` called once, on a socket that is paused and pulled; it is paused behind that. A socket that cannot be read
+    /// yet is resumed instead, and its handler has to pause it.
     #[inline]
     pub(crate) fn await_readable(&self) {
         if self.0.has(DESTROYED | CONNECTING | PEER_ENDED | AWAITS_HANDLER) {

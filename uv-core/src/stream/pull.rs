@@ -9,9 +9,10 @@ use super::read::Step;
 use super::{READABLE, Stream, StreamInner, WRITABLE};
 use crate::failure::{Call, Failure};
 use crate::layer::OnDrop;
+use crate::layer::trace::Facts;
 use crate::poller::Readiness;
 use crate::sys;
-use crate::{Errno, Error, Result};
+use crate::{Errno, Error, LAYER, Result};
 use std::rc::Rc;
 
 /// The note of an error where a buffer has no room: no byte and the end would look alike.
@@ -139,6 +140,61 @@ impl StreamInner {
 }
 
 impl Stream {
+    /// Lets `on_readable` report input, which the program reads with [`try_read`](Self::try_read). The loop reads nothing and
+    /// lends no buffer.
+    ///
+    /// Readiness is a level: what the program leaves is reported again in the next turn, so a program that has enough for
+    /// now calls [`read_stop`](Self::read_stop). The end, or a failure, stops it once `try_read` has returned it.
+    ///
+    /// # Errors
+    /// As for [`read_start`](Self::read_start): a stream is either read or pulled.
+    pub fn readable_start(&self) -> Result<()> {
+        let _down = LAYER.down("Stream::readable_start", || Facts::of(self));
+        self.0.readable_start(false)
+    }
+
+    /// Like [`readable_start`](Self::readable_start), for one report (`EPOLLONESHOT`): behind it the stream is not pulled, until this is
+    /// called again. Within `on_readable` that is cheapest, for a program that waits for input, reads it, and waits again.
+    ///
+    /// # Errors
+    /// As for `readable_start`.
+    pub fn readable_once(&self) -> Result<()> {
+        let _down = LAYER.down("Stream::readable_once", || Facts::of(self));
+        self.0.readable_start(true)
+    }
+
+    /// Reads what is there into `buffer`, in one system call. Returns the number of bytes; 0 is the end, the peer's FIN.
+    ///
+    /// A program may call it at any time while the loop does not read, whether or not `on_readable` has reported input.
+    /// Descriptors that come with the bytes are kept as for `on_read`: see
+    /// [`Pipe::take_received`](crate::Pipe::take_received). On a pipe in blocking mode the call blocks.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use std::os::unix::net::UnixStream;
+    /// use uv_core::{Errno, Loop, Pipe};
+    ///
+    /// let event_loop = Loop::new()?;
+    /// let pipe = Pipe::new(&event_loop);
+    /// let mut peer = UnixStream::from(pipe.open_pair()?);
+    /// let mut buffer = [0; 16];
+    /// assert_eq!(pipe.try_read(&mut buffer).expect_err("nothing is there").errno(), Errno::EAGAIN);
+    /// peer.write_all(b"hello").expect("write");
+    /// assert_eq!(pipe.try_read(&mut buffer), Ok(5));
+    /// drop(peer);
+    /// assert_eq!(pipe.try_read(&mut buffer), Ok(0));
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `EAGAIN` if nothing is there; `EALREADY` while the loop reads; `ENOTCONN` if the stream is not readable: it listens,
+    /// connects or has failed; `EBADF` without a descriptor, `EINVAL` for an empty buffer. Any error of the system call,
+    /// such as `ECONNRESET`: the stream is no longer readable or writable then.
+    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
+        let _down = LAYER.down("Stream::try_read", || Facts::of(self));
+        self.0.try_read(buffer)
+    }
+
     /// Whether [`try_read`](Self::try_read) would read in vain: what came last was read, and the loop has heard of nothing
     /// since. A program that then waits for `on_readable` saves the system call.
     #[must_use]
@@ -194,7 +250,7 @@ impl Stream {
         }
     }
 
-    /// Tells a stream of its input, that is pulled no longer after that, unless the program says so meanwhile.
+    /// Tells a stream of its input once. Behind that it is not pulled, unless the program asks for it meanwhile.
     fn pull_once(&self) {
         let inner = &self.0;
         // It stays active until then.
