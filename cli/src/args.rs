@@ -3,11 +3,12 @@
 use crate::{pomelo, say, trace};
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use http::proxy::{MAX_UPSTREAMS, Upstream};
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -15,14 +16,17 @@ use std::thread::available_parallelism;
 /// Workers beyond this number are a slip of the finger.
 const MAX_WORKERS: usize = 1024;
 
+/// A time limit beyond a day is none.
+const MAX_SECONDS: usize = 86_400;
+
 /// The exit code of a command line that is wrong.
 const WRONG_WORDS: u8 = 2;
 
 /// What came of a command, or in one line why nothing did.
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Node's networking stack in Rust: an HTTP server over the whole chain, what shows the chain, and applications of many
-/// servers.
+/// Node's networking stack in Rust: an HTTP server and a reverse proxy over the whole chain, what shows the chain, and
+/// applications of many servers.
 #[derive(Debug, Parser)]
 #[command(
     name = "upcall",
@@ -47,6 +51,12 @@ pub enum Command {
     /// path is that of a file. Ctrl-C and SIGTERM let it answer what was asked, and exit with 0; a second one ends it at
     /// once.
     Serve(ServeOptions),
+    /// Passes requests on to other servers: a reverse proxy
+    ///
+    /// The least used upstream gets a request. A failing one is left out for a while, and tried again. A request is sent to
+    /// another one only if that is safe. Bodies stream both ways, and upgrades such as WebSockets are passed through. Ctrl-C
+    /// and SIGTERM let it finish what was asked, and exit with 0; a second one ends it at once.
+    Proxy(ProxyOptions),
     /// Shows a real request climbing the chain: every call between the layers
     Trace(trace::options::Options),
     /// Prints the upcall traits of every layer in order
@@ -85,6 +95,77 @@ pub struct ServeOptions {
     /// Does not offer the page
     #[arg(long)]
     pub no_chain: bool,
+}
+
+/// The options of `proxy`.
+#[derive(clap::Args, Clone, Debug, PartialEq, Eq)]
+pub struct ProxyOptions {
+    /// The servers behind the proxy, at most 64: `http://HOST` or `http://HOST:PORT`, each without a path
+    #[arg(long, value_name = "URL", required = true, num_args = 1.., value_parser = upstream)]
+    pub to: Vec<Upstream>,
+    /// Where to listen
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
+    pub addr: SocketAddr,
+    /// Worker processes; 0 is one process without a cluster. Default: one per core
+    #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true)]
+    #[arg(value_parser = number(0, MAX_WORKERS), allow_negative_numbers = true)]
+    pub workers: usize,
+    /// How connections get to workers
+    #[arg(long, value_enum, default_value_t = Policy::RoundRobin)]
+    pub policy: Policy,
+    /// Passes on what clients say in Forwarded and X-Forwarded-*, with this hop added: where only other proxies can be clients.
+    /// Default: what clients say of it is replaced
+    #[arg(long)]
+    pub trust_clients: bool,
+    /// Sends upstreams their own Host. Default: the client's
+    #[arg(long)]
+    pub replace_host: bool,
+    /// Seconds until an upstream has to begin its response; 504 afterwards
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = seconds)]
+    pub timeout: u64,
+}
+
+impl ProxyOptions {
+    /// Whether this proxy is its own upstream, as far as addresses say that.
+    fn is_its_own(&self, upstream: &Upstream) -> bool {
+        let ip = match upstream.host() {
+            "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+            host => host.parse().ok(),
+        };
+        let (here, is_port) = (self.addr.ip().to_canonical(), upstream.port() == self.addr.port());
+        let is_ip = ip.map(|ip: IpAddr| ip.to_canonical()).is_some_and(|ip| {
+            ip == here
+                || (here.is_unspecified() && ip.is_loopback())
+                || (ip.is_unspecified() && here.is_loopback())
+        });
+        is_port && is_ip
+    }
+
+    /// Finds what is wrong with the options together.
+    fn check(&self) -> std::result::Result<(), Refusal> {
+        if let Some(own) = self.to.iter().find(|upstream| self.is_its_own(upstream)) {
+            let addr = self.addr;
+            return Err(Refusal::Wrong(format!(
+                "--to {own} is where the proxy itself listens (--addr {addr})"
+            )));
+        }
+        let is_twice = |(at, upstream): (usize, &Upstream)| self.to[..at].contains(upstream);
+        if let Some(at) = self.to.iter().enumerate().position(is_twice) {
+            return Err(Refusal::Wrong(format!("--to {} stands there twice", self.to[at])));
+        }
+        if self.to.len() > MAX_UPSTREAMS {
+            return Err(Refusal::Wrong(format!("--to has more than {MAX_UPSTREAMS} URLs")));
+        }
+        Ok(())
+    }
+}
+
+fn upstream(text: &str) -> std::result::Result<Upstream, String> {
+    text.parse().map_err(|error: http::Error| error.to_string())
+}
+
+fn seconds(text: &str) -> std::result::Result<u64, String> {
+    number(1, MAX_SECONDS)(text).map(|seconds| seconds as u64)
 }
 
 /// How connections get to workers.
@@ -198,7 +279,11 @@ impl Command {
     /// # Errors
     /// Help is wanted, or something is wrong.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> std::result::Result<Self, Refusal> {
-        read(words).map(|Line { command }| command)
+        let Line { command } = read(words)?;
+        if let Self::Proxy(options) = &command {
+            options.check()?;
+        }
+        Ok(command)
     }
 }
 

@@ -4,7 +4,7 @@ use clap_complete::Shell;
 use std::error::Error;
 use std::path::Path;
 use std::process::Command as Process;
-use upcall::args::{Command, Policy, ServeOptions};
+use upcall::args::{Command, Policy, ProxyOptions, ServeOptions};
 use upcall::pomelo::options::{Line, Master, Options as Pomelo, StartOptions};
 use upcall::trace::options::Options as Trace;
 
@@ -17,6 +17,13 @@ fn parse(words: &[&str]) -> Outcome<Command> {
 fn serve(words: &[&str]) -> Outcome<ServeOptions> {
     match parse(&[&["serve"], words].concat())? {
         Command::Serve(options) => Ok(options),
+        other => Err(format!("{words:?}: {other:?}").into()),
+    }
+}
+
+fn proxy(words: &[&str]) -> Outcome<ProxyOptions> {
+    match parse(&[&["proxy"], words].concat())? {
+        Command::Proxy(options) => Ok(options),
         other => Err(format!("{words:?}: {other:?}").into()),
     }
 }
@@ -46,6 +53,31 @@ fn options_of_serve_are_read_in_any_order() -> Outcome {
         ServeOptions { addr, workers, policy, root: None, chain: false, no_chain: false }
     );
     assert_eq!(serve(&["--root", "site"])?.root.as_deref(), Some(Path::new("site")));
+    Ok(())
+}
+
+#[test]
+fn a_proxy_has_its_upstreams_in_one_option_or_in_several() -> Outcome {
+    let workers = std::thread::available_parallelism()?.get();
+    let expected = ProxyOptions {
+        to: vec!["http://a".parse()?, "http://b:81".parse()?, "http://[::1]:9000".parse()?],
+        addr: "127.0.0.1:8080".parse()?,
+        workers,
+        policy: Policy::RoundRobin,
+        trust_clients: false,
+        replace_host: false,
+        timeout: 60,
+    };
+    let words = ["--to", "http://a", "http://B:81/", "--to=http://[::1]:9000"];
+    assert_eq!(proxy(&words)?, expected);
+    let words = ["--trust-clients", "--timeout=5", "--to", "http://a", "--replace-host", "--workers", "0"];
+    let options = proxy(&words)?;
+    assert_eq!((options.to.len(), options.workers, options.timeout), (1, 0, 5));
+    assert!(options.trust_clients && options.replace_host);
+    // Not where it listens: another port, or another address.
+    for to in ["http://127.0.0.1:8081", "http://192.0.2.1:8080", "http://other:8080"] {
+        proxy(&["--to", to])?;
+    }
     Ok(())
 }
 
@@ -144,6 +176,22 @@ fn a_wrong_word_is_named_in_one_line() -> Outcome {
         (&["serve", "--wrokers", "2"], "'--workers'"),
         (&["serve", "--chain=maybe"], "maybe"),
         (&["serve", "8000"], "8000"),
+        (&["proxy"], "--to <URL>"),
+        (&["proxy", "--to"], "'--to <URL>"),
+        (&["proxy", "--to", "127.0.0.1:9000"], "not a URL, such as http://127.0.0.1:9000"),
+        (&["proxy", "--to", "https://a"], "https is not supported"),
+        (&["proxy", "--to", "http://a/path"], "a path is not supported"),
+        (&["proxy", "--to", "http://u:p@a"], "a user is not supported"),
+        (&["proxy", "--to", "http://a:99999"], "the port is not a number from 1 to 65535"),
+        (&["proxy", "--to", "http://a", "http://a:80"], "http://a stands there twice"),
+        (
+            &["proxy", "--to", "http://127.0.0.1:8080"],
+            "is where the proxy itself listens (--addr 127.0.0.1:8080)",
+        ),
+        (&["proxy", "--to", "http://localhost:8080"], "is where the proxy itself listens"),
+        (&["proxy", "--to", "http://[::1]:80", "--addr", "[::]:80"], "is where the proxy itself listens"),
+        (&["proxy", "--to", "http://a", "--timeout", "0"], "'0' for '--timeout"),
+        (&["proxy", "--to", "http://a", "--addr", "a:80"], "'a:80' for '--addr"),
         (&["chain", "now"], "now"),
         (&["completions", "tcsh"], "bash"),
         (&["trace", "--workers", "x"], "'x' for '--workers"),
@@ -196,6 +244,7 @@ fn help_is_there_however_it_is_asked_for() -> Outcome {
         (&["--version"], env!("CARGO_PKG_VERSION")),
         (&["serve", "--help"], "--workers"),
         (&["help", "serve"], "--workers"),
+        (&["proxy", "--help"], "--trust-clients"),
         (&["trace", "-h"], "--pipeline"),
         (&["chain", "-h"], "chain"),
         (&["pomelo"], "Exit codes"),
@@ -218,7 +267,7 @@ fn every_shell_gets_a_script_that_knows_the_commands() -> Outcome {
         // To write one checks that the whole command line is well formed, too.
         let (code, script, errors) = run(&["completions", &shell.to_string()])?;
         assert_eq!((code, &*errors), (Some(0), ""), "{shell}");
-        assert!(["serve", "workers", "pomelo"].iter().all(|word| script.contains(word)), "{shell}");
+        assert!(["serve", "proxy", "workers", "pomelo"].iter().all(|word| script.contains(word)), "{shell}");
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ pub mod guide {}
 mod pieces;
 mod pour;
 pub mod proto;
+pub mod proxy;
 mod request;
 mod response;
 pub mod serve;

@@ -219,7 +219,15 @@ impl Response {
     /// `HeadersSent`, `Closed`, and `Encode` for a status that is not informational, for 101, and for fields that may
     /// not stand there.
     pub fn write_information(&self, status: u16, fields: &[(&str, &str)]) -> Result<bool> {
-        let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+        self.inform(status, fields.iter().map(|(name, value)| (*name, value.as_bytes())))
+    }
+
+    /// The same with values that are no text.
+    pub(crate) fn inform<'f>(
+        &self,
+        status: u16,
+        fields: impl IntoIterator<Item = (&'f str, &'f [u8])>,
+    ) -> Result<bool> {
         let mut whole = Vec::new();
         Encoder::informational(status, fields, &mut whole)?;
         let connection = &*self.connection;
@@ -278,6 +286,23 @@ impl Response {
             extra.is_detached = true;
             extra.task = None;
         });
+    }
+
+    /// Prepares the whole head at once, in place of all that was prepared.
+    pub(crate) fn prepare(
+        &self,
+        prepare: impl FnOnce(&mut ResponseHead) -> Result<(), EncodeError>,
+    ) -> Result<()> {
+        self.change_head(|exchange| {
+            exchange.head.clear();
+            Ok(prepare(&mut exchange.head)?)
+        })?;
+        Ok(())
+    }
+
+    /// Has the connection end behind this response, although its head may not say so.
+    pub(crate) fn close_behind(&self) {
+        self.with(|exchange| exchange.extra_mut().closes = true);
     }
 
     /// Responds with a status and a text, in place of all that was prepared.

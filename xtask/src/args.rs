@@ -17,6 +17,12 @@ cargo xtask COMMAND
         /chain shows how its own request climbs the chain; without --chain and
         --no-chain it is offered on loopback addresses only, and of both the
         last counts.
+  proxy --to URL… [--addr 127.0.0.1:8080] [--workers N]
+        [--policy round-robin|shared] [--trust-clients] [--replace-host]
+        [--timeout SECONDS]
+        Passes requests on to other servers: the least used one gets a request,
+        a failing one is left out for a while, and bodies and upgrades stream
+        both ways. Signals as for serve.
   bench [WHAT…] [--quick] [--list] [--save FILE] [--compare FILE] …
         Measures the layers beside their floor and their peers; see
         `cargo xtask bench --help`.
@@ -48,7 +54,7 @@ cargo xtask COMMAND
   ci    Checks everything that CI checks.
   help  Prints this.
 
-serve, trace, pomelo, chain and completions are commands of the program
+serve, proxy, trace, pomelo, chain and completions are commands of the program
 upcall, which is built when it is wanted; `cargo xtask COMMAND --help` says
 more about each.";
 
@@ -75,7 +81,9 @@ impl Command {
         let command = words.first().map_or("help", |word| word.to_str().unwrap_or_default());
         match command {
             "help" | "--help" | "-h" => Ok(Self::Help),
-            "serve" | "trace" | "pomelo" | "chain" | "completions" => Ok(Self::Program(UPCALL, words)),
+            "serve" | "proxy" | "trace" | "pomelo" | "chain" | "completions" => {
+                Ok(Self::Program(UPCALL, words))
+            }
             "bench" => Ok(Self::Program(BENCH, words.split_off(1))),
             // What `bench` starts in other processes.
             "launch" | "load" | "floor" | "subject" => Ok(Self::Program(BENCH, words)),

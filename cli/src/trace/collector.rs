@@ -12,8 +12,9 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The default of `RUST_LOG`: a warning of pomelo is about servers that the user started.
-const SHOWN: &str = "error,pomelo=warn";
+/// The default of `RUST_LOG`: a warning of pomelo is about servers that the user started, and one of a proxy about those behind
+/// it.
+const SHOWN: &str = "error,pomelo=warn,http::proxy=warn";
 
 static BACKEND: OnceLock<Backend> = OnceLock::new();
 

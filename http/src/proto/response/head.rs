@@ -4,6 +4,7 @@
 //! Lines are written when they are set, in the form in which they will be sent. The few fields that the encoder itself
 //! decides about are kept as values.
 
+use super::reason::reason_phrase;
 use crate::proto::lines::{Field, FieldLines, KEPT_CAPACITY, check_field, is_text, put_line, recycle};
 use crate::proto::names::{self, KnownField};
 use crate::proto::{EncodeError, chars};
@@ -102,6 +103,12 @@ impl ResponseHead {
         }
         self.rare_mut().reason = Some(reason.into());
         Ok(())
+    }
+
+    /// Sets a reason phrase that was received, unless it is the registered one, or none.
+    pub(crate) fn set_reason_unless_usual(&mut self, reason: &[u8]) -> Result<(), EncodeError> {
+        let is_usual = reason.is_empty() || reason == reason_phrase(self.status).as_bytes();
+        if is_usual { Ok(()) } else { self.set_reason(reason) }
     }
 
     /// Sets a field, in place of those of its name.

@@ -1,0 +1,395 @@
+//! One request on its way: to an upstream, to another one if that is safe, and its response back.
+//!
+//! # Theory of operation
+//!
+//! A relay stands between three handlers: that of the request's body and that of the response, which the server calls, and that
+//! of the request to the upstream, which the client calls. Each passes on what it is told, and pauses its own side while the other
+//! one has enough:
+//!
+//! ```text
+//!            on_data ─▶ write                  (body of the request)
+//! client  ◀─ pause/resume ◀─ on_drain ─        upstream
+//!         ─  write ◀─ on_data                  (body of the response)
+//!            on_drain ─▶ pause/resume
+//! ```
+//!
+//! What has failed before the head of a response has come is tried with another upstream if that has the effect of one attempt: no
+//! upstream has seen the request, or it may be sent twice (RFC 9110, 9.2.2), and what was read of its body is kept. Afterwards the response is
+//! broken off. That a connection which was used before has failed under a request is the client's own affair, which tries such
+//! a request once more by itself.
+
+use super::downstream::{Answer, Downstream};
+use super::failure::{explain, is_idempotent, is_unsent, outcome};
+use super::fields::{self, Passage};
+use super::sides::{BodySide, ClientSide, UpstreamSide};
+use super::upstreams::{Outcome, Tried};
+use super::{Core, TARGET};
+use crate::Body;
+use crate::client::{ClientRequest, Error, ErrorKind, RequestBuilder};
+use crate::proto::{Expect, Fields, Framing, IncomingResponse, OwnedHead, RequestHead};
+use net::{Address, Socket};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+pub(super) struct Relay {
+    core: Rc<Core>,
+    downstream: Downstream,
+    request: RefCell<Option<ClientRequest>>,
+    kept: RefCell<Kept>,
+    tried: Cell<Tried>,
+    /// The upstream that has the request.
+    upstream: Cell<Option<usize>>,
+    facts: Cell<Facts>,
+}
+
+/// What is needed to send a request once more.
+#[derive(Default)]
+struct Kept {
+    head: OwnedHead,
+    /// What was read of the body.
+    body: Vec<u8>,
+}
+
+/// How far a relay is.
+#[derive(Clone, Copy, Default)]
+struct Facts {
+    /// The request can be sent once more: its head is kept, and of its body all that was read.
+    is_kept: bool,
+    /// It may be sent once more although an upstream may have seen it.
+    is_idempotent: bool,
+    /// The body is being read.
+    is_body_claimed: bool,
+    is_body_ended: bool,
+    /// The head of the response is passed on.
+    has_begun: bool,
+    /// It is to be sent even if no body follows soon.
+    is_head_due: bool,
+    /// Nothing follows.
+    is_over: bool,
+}
+
+impl Relay {
+    /// Begins to pass a request on.
+    pub(super) fn start(core: &Rc<Core>, head: &RequestHead<'_>, downstream: Downstream) -> Rc<Self> {
+        let is_kept = core.upstreams.len() > 1;
+        let facts = Facts { is_kept, is_idempotent: is_idempotent(head), ..Facts::default() };
+        let mut kept = Kept::default();
+        if is_kept {
+            kept.head.copy(head);
+        }
+        let relay = Rc::new(Self {
+            core: Rc::clone(core),
+            downstream,
+            request: RefCell::default(),
+            kept: RefCell::new(kept),
+            tried: Cell::default(),
+            upstream: Cell::default(),
+            facts: Cell::new(facts),
+        });
+        match &relay.downstream {
+            Downstream::Http(response, _) => response.set_handler(ClientSide(Rc::clone(&relay))),
+            Downstream::Raw(_) => relay.downstream.socket().set_handler(ClientSide(Rc::clone(&relay))),
+        }
+        relay.send(head, None);
+        relay
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Facts)) {
+        let mut facts = self.facts.get();
+        change(&mut facts);
+        self.facts.set(facts);
+    }
+
+    /// Sends the request to the next upstream, or answers with what has failed.
+    fn send(self: &Rc<Self>, head: &RequestHead<'_>, failed: Option<&Error>) {
+        let core = &self.core;
+        let mut tried = self.tried.get();
+        let chosen = core.choice.borrow_mut().choose(&mut tried, core.now());
+        self.tried.set(tried);
+        let Some(index) = chosen else { return self.refuse(failed) };
+        self.upstream.set(Some(index));
+        let has_body = self.downstream.body().is_some();
+        let builder = self.build(head, index);
+        let handler = UpstreamSide(Rc::clone(self));
+        let begun = if has_body { builder.begin(handler) } else { builder.send(handler) };
+        match begun {
+            Ok(request) => {
+                let old = self.request.replace(Some(request));
+                drop(old);
+                if has_body {
+                    self.begin_body(head);
+                }
+            }
+            Err(error) => {
+                self.release(Outcome::Unknown, &error);
+                self.refuse(Some(&error));
+            }
+        }
+    }
+
+    /// Prepares the request as an upstream gets it.
+    fn build(&self, head: &RequestHead<'_>, index: usize) -> RequestBuilder {
+        let core = &*self.core;
+        let upstream = &core.upstreams[index];
+        let client = match self.downstream.socket().remote_address() {
+            Some(Address::Tcp(address)) => Some(address.ip().to_canonical()),
+            _ => None,
+        };
+        let own = upstream.authority();
+        let host =
+            Some(head.authority()).filter(|host| core.options.pass_host && !host.is_empty()).unwrap_or(own);
+        let passage = Passage {
+            client,
+            trusts_client: core.options.trust_clients,
+            host,
+            via: &core.via,
+            offers_upgrade: matches!(self.downstream, Downstream::Raw(_)),
+        };
+        let mut scratch = core.scratch.borrow_mut();
+        let (bytes, text) = &mut *scratch;
+        text.clear();
+        fields::put_target(head, text);
+        let mut builder = core.client.request(head.method, upstream.url());
+        builder = builder.target(text);
+        let mut builder = Some(builder);
+        let mut put = |name: &str, value: &[u8]| {
+            builder = builder.take().map(|builder| builder.append_field(name, value))
+        };
+        if let Framing::Length(length @ 1..) = head.framing {
+            put("Content-Length", length.to_string().as_bytes());
+        }
+        fields::pass_request(head, &passage, bytes, put);
+        builder.unwrap_or_else(|| core.client.request(head.method, upstream.url()))
+    }
+
+    /// Sends what was read of the body, and reads on.
+    fn begin_body(self: &Rc<Self>, head: &RequestHead<'_>) {
+        let (facts, request) = (self.facts.get(), self.request.borrow().clone());
+        let (Some(body), Some(request)) = (self.downstream.body(), request) else { return };
+        if !facts.is_body_claimed {
+            if head.expect == Expect::Continue {
+                // The body waits with the client, until the upstream asks for it.
+                let _ = request.flush_headers();
+                self.claim_body_later();
+            } else {
+                self.claim_body();
+                // The head leaves with the first of the body, or soon.
+                self.downstream.flush_soon();
+            }
+            return;
+        }
+        let kept = self.kept.borrow();
+        let is_welcome = kept.body.is_empty() || request.write(&kept.body).unwrap_or(true);
+        if facts.is_body_ended {
+            let _ = request.end(b"");
+        } else if is_welcome {
+            body.resume();
+        }
+    }
+
+    pub(super) fn claim_body(self: &Rc<Self>) {
+        if let Some(body) = self.downstream.body()
+            && !self.facts.get().is_body_claimed
+            && !self.facts.get().is_over
+        {
+            self.change(|facts| facts.is_body_claimed = true);
+            body.set_handler(BodySide(Rc::clone(self)));
+        }
+    }
+
+    /// Does not wait for the upstream's demand without a limit.
+    fn claim_body_later(self: &Rc<Self>) {
+        let Some(limit) = self.core.options.time_limits.await_continue else { return };
+        let relay = Rc::downgrade(self);
+        let claim = move || relay.upgrade().iter().for_each(Self::claim_body);
+        self.core.client.environment().set_timeout(limit, claim).unref();
+    }
+
+    /// Keeps a part of the body, as long as that is little.
+    fn keep(&self, data: &[u8]) {
+        if !self.facts.get().is_kept {
+            return;
+        }
+        let mut kept = self.kept.borrow_mut();
+        if kept.body.len() + data.len() > self.core.options.max_replay {
+            *kept = Kept::default();
+            self.change(|facts| facts.is_kept = false);
+        } else {
+            kept.body.extend_from_slice(data);
+        }
+    }
+
+    /// The request at its upstream is over.
+    fn release(&self, outcome: Outcome, error: &Error) {
+        let Some(index) = self.upstream.take() else { return };
+        let core = &self.core;
+        if core.choice.borrow_mut().release(index, outcome, core.now()) {
+            let (upstream, pause) = (&core.upstreams[index], core.options.pause);
+            log::warn!(target: TARGET, "{upstream} is left out for {pause:?}: {error}");
+        } else {
+            log::debug!(target: TARGET, "{}: {error}", core.upstreams[index]);
+        }
+    }
+
+    /// The response is complete, or the connection is another one's now.
+    fn succeed(&self) {
+        self.change(|facts| facts.is_over = true);
+        if let Some(index) = self.upstream.take() {
+            let core = &self.core;
+            core.choice.borrow_mut().release(index, Outcome::Answered, core.now());
+        }
+        self.request.take();
+    }
+
+    /// The client has left, or its request has no end.
+    pub(super) fn abort(&self) {
+        if self.facts.get().is_over {
+            return;
+        }
+        self.change(|facts| facts.is_over = true);
+        if let Some(index) = self.upstream.take() {
+            let core = &self.core;
+            core.choice.borrow_mut().release(index, Outcome::Unknown, core.now());
+        }
+        let request = self.request.take();
+        if let Some(request) = request {
+            request.abort();
+        }
+        // A client that has ended only its own side reads this.
+        let answer =
+            Answer { status: 503, text: "the client has ended its side\n", error: "connection_terminated" };
+        if !self.facts.get().has_begun {
+            let _ = self.downstream.answer(&self.core.name, &answer, true);
+        }
+    }
+
+    /// The request has failed at its upstream.
+    pub(super) fn fail(self: &Rc<Self>, error: &Error) {
+        let facts = self.facts.get();
+        if facts.is_over {
+            return;
+        }
+        self.release(outcome(error), error);
+        self.request.take();
+        if facts.has_begun {
+            self.change(|facts| facts.is_over = true);
+            return self.downstream.break_off();
+        }
+        let may_repeat =
+            is_unsent(error) || (facts.is_idempotent && error.kind() == ErrorKind::ConnectionLost);
+        if !(may_repeat && facts.is_kept) {
+            return self.refuse(Some(error));
+        }
+        let kept = std::mem::take(&mut self.kept.borrow_mut().head);
+        self.send(&kept.head(), Some(error));
+        self.kept.borrow_mut().head = kept;
+    }
+
+    /// Answers in place of an upstream.
+    fn refuse(&self, error: Option<&Error>) {
+        self.change(|facts| facts.is_over = true);
+        let facts = self.facts.get();
+        let is_cut = self.downstream.body().is_some() && !facts.is_body_ended;
+        // Fails only if the client has left.
+        let _ = self.downstream.answer(&self.core.name, &explain(error), is_cut);
+    }
+
+    /// Some of the request's body has come.
+    pub(super) fn on_request_data(&self, body: &Body, data: &[u8]) {
+        self.keep(data);
+        let request = self.request.borrow().clone();
+        // An error is the request's end, of which the client tells.
+        if let Some(Ok(false)) = request.map(|request| request.write(data)) {
+            body.pause();
+        }
+    }
+
+    /// The request's body is complete.
+    pub(super) fn on_request_end(&self, trailers: &Fields<'_>) {
+        self.change(|facts| facts.is_body_ended = true);
+        let request = self.request.borrow().clone();
+        let Some(request) = request else { return };
+        for (name, value) in trailers.iter().filter(|(name, _)| fields::is_passed_trailer(name)) {
+            // They are not kept.
+            self.change(|facts| facts.is_kept = false);
+            // Refused where trailers cannot follow.
+            let _ = request.add_trailer(name, value);
+        }
+        let _ = request.end(b"");
+    }
+
+    /// The upstream has room again.
+    pub(super) fn on_upstream_drain(&self) {
+        if let Some(body) = self.downstream.body() {
+            body.resume();
+        }
+    }
+
+    pub(super) fn on_information(&self, head: &IncomingResponse<'_>) {
+        // The server itself sends 100, once the body is claimed.
+        if !self.facts.get().is_over && head.status != 100 {
+            self.downstream.inform(head);
+        }
+    }
+
+    pub(super) fn on_head(&self, request: &ClientRequest, head: &IncomingResponse<'_>) {
+        if self.facts.get().is_over {
+            return;
+        }
+        self.change(|facts| (facts.has_begun, facts.is_kept, facts.is_head_due) = (true, false, true));
+        if self.downstream.begin(head).is_err() {
+            // The client has left, or the head cannot be sent.
+            self.change(|facts| facts.has_begun = false);
+            return request.abort();
+        }
+        if !matches!(head.framing, Framing::None | Framing::Length(0)) {
+            self.downstream.flush_soon();
+        }
+    }
+
+    pub(super) fn on_body(&self, request: &ClientRequest, data: &[u8]) {
+        self.change(|facts| facts.is_head_due = false);
+        match self.downstream.write(data) {
+            Ok(true) => {}
+            Ok(false) => request.pause(),
+            Err(_) => request.abort(),
+        }
+    }
+
+    pub(super) fn on_end(&self, trailers: &Fields<'_>) {
+        let facts = self.facts.get();
+        if facts.is_over {
+            return;
+        }
+        let is_cut = self.downstream.body().is_some() && !facts.is_body_ended;
+        self.succeed();
+        // Fails only if the client has left.
+        let _ = self.downstream.end(trailers, is_cut);
+    }
+
+    pub(super) fn on_upgrade(&self, socket: &Socket, surplus: &[u8]) {
+        if self.facts.get().is_over {
+            return;
+        }
+        self.succeed();
+        match &self.downstream {
+            Downstream::Raw(raw) if raw.join(socket, surplus).is_ok() => {}
+            downstream => downstream.break_off(),
+        }
+    }
+
+    /// The client has room again, or what is prepared may wait no longer.
+    pub(super) fn on_client_drain(&self) {
+        if let Some(request) = &*self.request.borrow() {
+            // Nothing happens if it is sent.
+            let _ = request.flush_headers();
+        }
+        if self.facts.get().is_head_due {
+            self.change(|facts| facts.is_head_due = false);
+            self.downstream.flush();
+        }
+        if let Some(request) = &*self.request.borrow() {
+            request.resume();
+        }
+    }
+}
