@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::exchange::Exchange;
+use super::futures::Awaited;
 use super::options::TimeLimits;
 use super::{Client, ClientRequest, Shared, Url};
 use crate::proto::EncodeError;
@@ -14,8 +15,9 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A request that is being prepared: see [`Client::request`]. It remembers the first error, which [`send`](Self::send) returns;
-/// nothing is sent then.
+/// A request that is being prepared: see [`Client::request`]. It is awaited, which gives its
+/// [`ClientResponse`](super::ClientResponse), or sent with a handler. It remembers the first error, which the future and
+/// [`send`](Self::send) return; nothing is sent then.
 ///
 /// ```
 /// use http::client::{Client, ErrorKind, UrlError};
@@ -34,20 +36,22 @@ use std::time::Duration;
 /// assert_eq!(error.kind(), ErrorKind::InvalidUrl(UrlError::Tls));
 /// # Ok::<(), http::Error>(())
 /// ```
-#[must_use = "a request is sent by `send` or `begin`"]
+#[must_use = "a request is sent by `.await`, `send` or `begin`"]
 pub struct RequestBuilder {
     exchange: Rc<Exchange>,
     error: Option<Error>,
+    /// What only a request that is awaited can have.
+    pub(super) awaited: Awaited,
 }
 
 impl RequestBuilder {
     pub(super) fn new(client: &Client, method: &str, url: &str) -> Self {
         let exchange = Shared::take(client.agent.core(), client.limits);
         let error = prepare(&exchange, method, url).err();
-        Self { exchange, error }
+        Self { exchange, error, awaited: Awaited::default() }
     }
 
-    fn try_with(mut self, work: impl FnOnce(&Exchange) -> Result<(), Error>) -> Self {
+    pub(super) fn try_with(mut self, work: impl FnOnce(&Exchange) -> Result<(), Error>) -> Self {
         if self.error.is_none() {
             self.error = work(&self.exchange).err();
         }
@@ -157,6 +161,7 @@ impl RequestBuilder {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
+        self.awaited.check()?;
         self.exchange.origin.borrow_mut().conclude();
         Ok(())
     }
@@ -172,7 +177,10 @@ fn prepare(exchange: &Exchange, method: &str, url: &str) -> Result<(), Error> {
     let url = Url::parse(url)?;
     exchange.origin.borrow_mut().set(&url);
     let mut upload = exchange.upload.borrow_mut();
-    upload.head.renew(method, |target| url.put_target(target), |host| url.put_host(host))?;
+    let put_target = |target: &mut String| {
+        if method == "CONNECT" { url.put_authority(target) } else { url.put_target(target) }
+    };
+    upload.head.renew(method, put_target, |host| url.put_host(host))?;
     if let Some(value) = url.authorization()? {
         upload.head.set("Authorization", value.as_bytes())?;
     }

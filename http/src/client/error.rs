@@ -25,6 +25,8 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     net: Option<net::Error>,
+    /// What another library says of it.
+    text: Option<Box<str>>,
     at: Option<At>,
 }
 
@@ -72,16 +74,31 @@ pub enum ErrorKind {
     Aborted,
     /// The program has discarded the response, and its rest was too long to be read for the connection's sake.
     Discarded,
+    /// The stream that was to be the body has failed, and the request was aborted; or the request has one and is not awaited.
+    BodyStream,
+    /// The body of the response is longer than the limit of [`ClientResponse::bytes`](super::ClientResponse::bytes), which is this
+    /// many bytes.
+    BodyTooLong(usize),
+    /// The body of the response is no text in UTF-8.
+    NotText,
+    /// JSON cannot express the value for the body; or the body of the response is no JSON, or not of the type asked for.
+    NotJson,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, net: None, at: None }))
+        Self(Box::new(Inner { kind, net: None, text: None, at: None }))
     }
 
     /// The error of a connection.
     pub(crate) fn of_net(kind: ErrorKind, error: Option<net::Error>) -> Self {
-        Self(Box::new(Inner { kind, net: error, at: None }))
+        Self(Box::new(Inner { kind, net: error, text: None, at: None }))
+    }
+
+    /// An error with the text of another one.
+    pub(crate) fn because(kind: ErrorKind, cause: &dyn fmt::Display) -> Self {
+        let text = Some(cause.to_string().into());
+        Self(Box::new(Inner { kind, net: None, text, at: None }))
     }
 
     /// Notes how far the request was.
@@ -150,16 +167,23 @@ impl fmt::Display for ErrorKind {
             Self::WholeTimeout => f.write_str("the whole request took too long"),
             Self::Aborted => f.write_str("the request was aborted"),
             Self::Discarded => f.write_str("the response was discarded"),
+            Self::BodyStream => f.write_str("the stream for the body has failed"),
+            Self::BodyTooLong(limit) => write!(f, "the body of the response is longer than {limit} bytes"),
+            Self::NotText => f.write_str("the body of the response is no text"),
+            Self::NotJson => f.write_str("the body is no JSON, or not of the type asked for"),
         }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, net, at } = &*self.0;
+        let Inner { kind, net, text, at } = &*self.0;
         kind.fmt(f)?;
         if let Some(error) = net {
             write!(f, ": {error}")?;
+        }
+        if let Some(text) = text {
+            write!(f, ": {text}")?;
         }
         let Some(At { phase: Some(phase), times, is_reused }) = at else { return Ok(()) };
         write!(f, " ({phase}")?;
@@ -204,14 +228,19 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
             ErrorKind::InvalidUrl(_) | ErrorKind::InvalidRequest(_) => io::ErrorKind::InvalidInput,
-            ErrorKind::QueueFull | ErrorKind::AgentClosed | ErrorKind::Discarded => io::ErrorKind::Other,
+            ErrorKind::QueueFull | ErrorKind::AgentClosed | ErrorKind::Discarded | ErrorKind::BodyStream => {
+                io::ErrorKind::Other
+            }
             ErrorKind::Connect => match &error.0.net {
                 Some(cause) => Self::from(cause.clone()).kind(),
                 None => io::ErrorKind::NotConnected,
             },
             ErrorKind::ConnectionLost => io::ErrorKind::ConnectionReset,
             ErrorKind::Truncated { .. } => io::ErrorKind::UnexpectedEof,
-            ErrorKind::InvalidResponse(..) => io::ErrorKind::InvalidData,
+            ErrorKind::InvalidResponse(..)
+            | ErrorKind::BodyTooLong(_)
+            | ErrorKind::NotText
+            | ErrorKind::NotJson => io::ErrorKind::InvalidData,
             ErrorKind::Timeout | ErrorKind::WholeTimeout => io::ErrorKind::TimedOut,
             ErrorKind::Aborted => io::ErrorKind::Interrupted,
         };

@@ -48,6 +48,7 @@ mod clock;
 mod connection;
 mod error;
 mod exchange;
+mod futures;
 mod options;
 mod place;
 mod request;
@@ -57,6 +58,7 @@ mod url;
 
 pub use builder::RequestBuilder;
 pub use error::{Error, ErrorKind};
+pub use futures::{ClientResponse, ResponseFuture};
 pub use options::{Phase, TimeLimits};
 pub use request::ClientRequest;
 pub use url::UrlError;

@@ -89,6 +89,14 @@ impl<'a> Url<'a> {
         out.push_str(self.path);
     }
 
+    /// Writes the target of a `CONNECT`: the host, and always a port (RFC 9112, 3.2.3).
+    pub(crate) fn put_authority(&self, out: &mut String) {
+        self.put_host(out);
+        if self.port == DEFAULT_PORT {
+            out.push_str(":80");
+        }
+    }
+
     /// Writes the value of `Host`: without a default port and without a zone, which has a meaning on this machine only.
     pub(crate) fn put_host(&self, out: &mut String) {
         if self.host.contains(':') {

@@ -48,6 +48,7 @@ type Parsed<T> = Result<Option<T>, ParseError>;
 pub(crate) use authority::is_authority;
 pub use conditions::{Conditions, Selected, Validators};
 pub use error::{EncodeError, ParseError};
+pub(crate) use fields::OwnedFields;
 pub use fields::{FieldTable, Fields};
 pub use limits::Limits;
 pub(crate) use limits::setters;

@@ -87,6 +87,11 @@ impl OwnedRequest {
         &mut self.body
     }
 
+    /// What is not read yet of the body, to be kept without the request.
+    pub fn take_reader(&mut self) -> BodyReader {
+        std::mem::replace(&mut self.body, BodyReader::new(None))
+    }
+
     /// The body's own handle, for a [`BodyHandler`](crate::upcall::BodyHandler); `None` if there is no body, or it is being read.
     pub fn take_body(&mut self) -> Option<Body> {
         self.body.take()

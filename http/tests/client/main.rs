@@ -1,5 +1,11 @@
 //! The client as its programs see it, against servers that keep to no rule: a script for each connection, on the loop of the test.
 
+mod answers;
 #[path = "../../../tests/shared/evil.rs"]
 pub(crate) mod evil;
 mod evil_plays;
+mod llhttp;
+#[path = "../proto_responses/llhttp_cases.rs"]
+mod llhttp_cases;
+mod requests;
+pub(crate) mod rig;
