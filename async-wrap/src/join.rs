@@ -6,6 +6,7 @@ use pin_project_lite::pin_project;
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -150,6 +151,14 @@ impl fmt::Debug for JoinError {
 }
 
 impl std::error::Error for JoinError {}
+
+/// So that `?` carries it where there are other errors of input and output.
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> Self {
+        // What it has panicked with may belong to the loop's thread, or not be shared: its text goes on.
+        Self::other(error.to_string())
+    }
+}
 
 /// What a task and its handle share.
 pub(crate) struct Join<T> {

@@ -5,6 +5,7 @@ use crate::join::text_of_panic;
 use crate::{Environment, Provider};
 use std::any::Any;
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Node's work has no type of its own.
@@ -89,3 +90,13 @@ impl fmt::Debug for WorkError {
 }
 
 impl std::error::Error for WorkError {}
+
+/// So that `?` carries it where there are other errors of input and output.
+impl From<WorkError> for io::Error {
+    fn from(error: WorkError) -> Self {
+        match error.0 {
+            Cause::System(system) => system.into(),
+            Cause::Panic(_) => Self::other(error.to_string()),
+        }
+    }
+}

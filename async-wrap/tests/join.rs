@@ -55,6 +55,19 @@ fn a_panic_arrives_at_the_handle() {
 }
 
 #[test]
+fn what_a_task_failed_with_is_carried_as_an_error_of_input_and_output() {
+    let (event_loop, env) = new_loop();
+    let panicking: JoinHandle<()> = env.spawn_local(async { resume_unwind(Box::new("on purpose")) });
+    let carried = env.block_on(async { Ok::<_, std::io::Error>(panicking.await?) }).expect("the loop runs");
+    assert_eq!(carried.expect_err("it panics").to_string(), "the task has panicked: on purpose");
+    let aborted: JoinHandle<()> = env.spawn_local(pending());
+    aborted.abort();
+    let carried = env.block_on(async { Ok::<_, std::io::Error>(aborted.await?) }).expect("the loop runs");
+    assert_eq!(carried.expect_err("it is aborted").to_string(), "the task was aborted");
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
 fn without_a_handle_a_panic_passes_out_of_run() {
     let (event_loop, env) = new_loop();
     env.spawn_local(async { panic!("dropped") });

@@ -34,6 +34,9 @@ fn a_panic_of_work_is_an_error_and_never_passes_out_of_run() {
         env.block_on(env.work(|| std::panic::resume_unwind(Box::new("a mistake")))).expect("the loop runs");
     let error = failed.expect_err("it has panicked");
     assert_eq!((error.is_panic(), error.to_string().as_str()), (true, "the work has panicked: a mistake"));
+    let again = env.block_on(env.work(|| std::panic::resume_unwind(Box::new("a mistake"))));
+    let carried: std::io::Error = again.expect("the loop runs").expect_err("it has panicked").into();
+    assert_eq!((carried.kind(), carried.to_string()), (std::io::ErrorKind::Other, error.to_string()));
     let panic = error.into_panic().expect("a panic");
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"a mistake"));
     run_to_the_end(&event_loop, &env);

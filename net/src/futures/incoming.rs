@@ -74,7 +74,8 @@ impl Incoming {
     }
 
     /// The next connection, or why there is none now; `None` once the server is closed. A loop over it goes on after an error, as
-    /// the server does: most pass, such as `ENOMEM`.
+    /// the server does: most pass, such as `ENOMEM`. A process without free descriptors (`EMFILE`) sees no error: as in libuv the
+    /// listener accepts with its spare descriptor what waits, and closes it, until there are descriptors again.
     ///
     /// Dropping the future loses none: those that come stay in the kernel again.
     ///
