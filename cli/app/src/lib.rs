@@ -6,10 +6,9 @@
 #![forbid(unsafe_code)]
 
 use http::files::Files;
-use http::proto::{Fields, Framing, Repeated, RequestHead};
+use http::proto::{Fields, Framing, RequestHead};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{Body, Request, Response, Result};
-use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 /// Bytes in each write of `/stream/N`.
@@ -151,27 +150,15 @@ fn send_text(response: &Response, status: u16, text: &str) -> Result<()> {
 
 /// Fields as a JSON object: names in lower case, values as Latin-1, repeated ones by Node's rules.
 fn fields_as_json(fields: &Fields<'_>) -> Map<String, Value> {
-    let mut object = Map::new();
-    for (name, value) in fields.iter() {
-        let value: String = value.iter().map(|byte| char::from(*byte)).collect();
-        match (object.entry(name.to_ascii_lowercase()), Repeated::of(name)) {
-            (Entry::Vacant(entry), Repeated::Listed) => {
-                entry.insert(Value::Array(vec![Value::String(value)]));
-            }
-            (Entry::Vacant(entry), _) => {
-                entry.insert(Value::String(value));
-            }
-            (Entry::Occupied(mut entry), repeated) => match (entry.get_mut(), repeated) {
-                (Value::Array(all), Repeated::Listed) => all.push(Value::String(value)),
-                (Value::String(joined), Repeated::Joined(separator)) => {
-                    joined.push_str(separator);
-                    joined.push_str(&value);
-                }
-                _ => {}
-            },
-        }
-    }
-    object
+    let latin1 = |value: &[u8]| Value::String(value.iter().map(|byte| char::from(*byte)).collect());
+    let values = fields.by_name().map(|(name, value)| {
+        let value = match value {
+            http::proto::Value::One(value) => latin1(&value),
+            http::proto::Value::List(values) => Value::Array(values.iter().map(latin1).collect()),
+        };
+        (name.to_ascii_lowercase(), value)
+    });
+    values.collect()
 }
 
 /// Sends the body back as it comes, at the pace of whichever side is slower.

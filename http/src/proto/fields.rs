@@ -124,7 +124,8 @@ fn read<'a>(
     })
 }
 
-/// The fields of a head or trailer section, in the order received.
+/// The fields of a head or trailer section, in the order received. [`joined`](Self::joined) and [`by_name`](Self::by_name) have
+/// repeated ones as Node's `headers` has them.
 ///
 /// ```
 /// # use http::proto::{Decoder, Event, Limits, FieldTable};
@@ -158,6 +159,19 @@ impl<'a> Fields<'a> {
         let Self { bytes, spans } = *self;
         let name = move |span: &Span| std::str::from_utf8(slice(bytes, span.name)).unwrap_or_default();
         spans.iter().map(move |span| (name(span), slice(bytes, span.value)))
+    }
+
+    /// One field line.
+    pub(super) fn line(&self, at: usize) -> Option<(&'a str, &'a [u8])> {
+        let span = self.spans.get(at)?;
+        let name = std::str::from_utf8(slice(self.bytes, span.name)).unwrap_or_default();
+        Some((name, slice(self.bytes, span.value)))
+    }
+
+    /// Whether two lines have one name, in whatever case.
+    pub(super) fn is_same_name(&self, one: usize, other: usize) -> bool {
+        let name = |at: usize| self.spans.get(at).map_or(&[][..], |span| slice(self.bytes, span.name));
+        name(one).eq_ignore_ascii_case(name(other))
     }
 
     /// The value of the first field called `name`, in whatever case.

@@ -20,7 +20,8 @@
 //! - `request`: the same of a client ([`OutgoingRequest`], [`RequestEncoder`])
 //! - `lines`, `body_encoder`: what both write: field lines, counted bodies and chunks
 //!
-//! Both use `names` (what a field's name says), `authority` (hosts), `chars` (which bytes may stand where).
+//! Both use `names` (what a field's name says), `authority` (hosts), `chars` (which bytes may stand where). `by_name` has the
+//! fields with one entry for each name, `percent` decodes paths.
 //!
 //! For servers of files there are `conditions` ([`Conditions`]: conditional requests) and `ranges` (the part of a
 //! representation that a request asks for).
@@ -28,6 +29,7 @@
 mod authority;
 mod body;
 mod body_encoder;
+mod by_name;
 mod chars;
 mod chunked;
 mod conditions;
@@ -37,6 +39,7 @@ mod limits;
 mod lines;
 mod meaning;
 mod names;
+mod percent;
 mod ranges;
 mod request;
 mod response;
@@ -46,6 +49,7 @@ mod section;
 type Parsed<T> = Result<Option<T>, ParseError>;
 
 pub(crate) use authority::is_authority;
+pub use by_name::{Value, ValueList};
 pub use conditions::{Conditions, Selected, Validators};
 pub use error::{EncodeError, ParseError};
 pub(crate) use fields::OwnedFields;
@@ -55,6 +59,7 @@ pub(crate) use limits::setters;
 pub(crate) use lines::{KEPT_CAPACITY, recycle};
 pub use meaning::{Expect, Framing, Version};
 pub use names::Repeated;
+pub(crate) use percent::decode as percent_decode;
 pub use request::{Decoder, Event, OutgoingRequest, OwnedHead, RequestEncoder, RequestHead, TargetForm};
 pub use response::{
     Encoder, HeadCache, IncomingResponse, OwnedResponse, RequestFacts, ResponseDecoder, ResponseEvent,

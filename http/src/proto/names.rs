@@ -100,6 +100,18 @@ impl Repeated {
     }
 }
 
+/// Registered methods (RFC 9110, 16.1.1, and what refers to it), and those beside them that llhttp knows.
+const METHODS: &str = "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK M-SEARCH MERGE \
+    MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE NOTIFY OPTIONS ORDERPATCH PATCH POST PROPFIND PROPPATCH PURGE PUT \
+    QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNCHECKOUT UNLINK UNLOCK UNSUBSCRIBE UPDATE UPDATEREDIRECTREF \
+    VERSION-CONTROL";
+
+/// Whether some specification defines a method. Case matters.
+pub(super) fn is_method(method: &str) -> bool {
+    // Nearly all requests have one of these.
+    matches!(method, "GET" | "POST" | "HEAD") || METHODS.split(' ').any(|known| known == method)
+}
+
 /// Whether `name` is one of these words, in whatever case.
 fn is_among(name: &[u8], words: &str) -> bool {
     words.split(' ').any(|word| name.eq_ignore_ascii_case(word.as_bytes()))

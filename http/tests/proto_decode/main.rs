@@ -2,6 +2,7 @@
 //! pieces.
 
 mod body;
+mod by_name;
 mod chunked;
 mod connection;
 mod faults;

@@ -5,6 +5,8 @@ use super::target::{self, TargetForm};
 use crate::proto::meaning::Meaning;
 use crate::proto::section::Bounds;
 use crate::proto::{Expect, FieldTable, Fields, Framing, Limits, ParseError, Parsed, Version};
+use crate::proto::{names, percent};
+use std::borrow::Cow;
 
 /// A request's head: valid by RFC 9110 and 9112, and borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +115,38 @@ impl<'a> RequestHead<'a> {
         }
         // There is at most one.
         std::str::from_utf8(self.fields.get("host").unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// The segments of the path, percent-decoded: what stands between its slashes. `None` for one with a `%` that no two digits
+    /// follow, or that is not UTF-8 when decoded.
+    ///
+    /// An application that compares paths with its routes compares these: `/caf%C3%A9` and `/%63af%C3%A9` are the same path, and
+    /// `%2F` is no slash but a character in a segment. The path `/` has one segment, which is empty, and so is the last one of
+    /// `/a/`. Dots are not resolved.
+    ///
+    /// ```
+    /// # use http::proto::{Decoder, Event, Limits, FieldTable};
+    /// # let (mut decoder, mut table) = (Decoder::new(), FieldTable::new());
+    /// # let mut input: &[u8] = b"GET /users/caf%C3%A9%2Fbar?x=%31 HTTP/1.1\r\nHost: a\r\n\r\n";
+    /// # let Ok(Event::Head(head)) = decoder.decode(&mut input, &mut table, &Limits::default()) else { panic!() };
+    /// let segments: Option<Vec<_>> = head.segments().collect();
+    /// let segments = segments.ok_or("a malformed path, to be answered with 400")?;
+    /// match segments.iter().map(AsRef::as_ref).collect::<Vec<&str>>()[..] {
+    ///     ["users", name] => assert_eq!(name, "café/bar"),
+    ///     _ => panic!("not found"),
+    /// }
+    /// # Ok::<(), &str>(())
+    /// ```
+    pub fn segments(&self) -> impl Iterator<Item = Option<Cow<'a, str>>> + use<'a> {
+        let path = self.path();
+        path.strip_prefix('/').unwrap_or(path).split('/').map(percent::decode_text)
+    }
+
+    /// Whether some specification defines the method. A server answers others with 501 (RFC 9110, 9.1), unless its
+    /// handler [knows](crate::upcall::RequestHandler::accepts_method) them.
+    #[must_use]
+    pub fn has_known_method(&self) -> bool {
+        names::is_method(self.method)
     }
 
     /// Whether the method is `HEAD`: the response has no body.
