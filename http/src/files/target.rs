@@ -1,5 +1,6 @@
 //! From the path of a request to a path beneath the root, and back.
 
+use crate::proto::percent_decode;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ pub(super) struct Target {
     pub(super) path: PathBuf,
     /// It ends with a slash, or is the root: only a folder can be meant.
     pub(super) is_folder: bool,
+    /// Names at the end of `path` that the request's last segment has: one, unless it has encoded slashes.
+    last: usize,
 }
 
 /// Why a path asks for nothing.
@@ -25,8 +28,11 @@ pub(super) enum Refused {
 impl Target {
     /// Reads the path of a request. It is decoded once, and only then taken apart: `%2e%2e%2f` is `../`.
     pub(super) fn of(path: &str) -> Result<Self, Refused> {
-        let decoded = decode(path).filter(|decoded| !decoded.contains(&0)).ok_or(Refused::Malformed)?;
+        let decoded =
+            percent_decode(path).filter(|decoded| !decoded.contains(&0)).ok_or(Refused::Malformed)?;
         let Some(rest) = decoded.strip_prefix(b"/") else { return Err(Refused::Hidden) };
+        let last = path.rsplit('/').next().and_then(percent_decode).unwrap_or_default();
+        let last = last.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty()).count();
         let mut path = PathBuf::new();
         // Slashes in a row count as one.
         for segment in rest.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty()) {
@@ -36,37 +42,26 @@ impl Target {
             }
             path.push(OsString::from_vec(segment.to_vec()));
         }
-        Ok(Self { is_folder: rest.is_empty() || rest.ends_with(b"/"), path })
+        Ok(Self { is_folder: rest.is_empty() || rest.ends_with(b"/"), path, last })
     }
 
-    /// The path of a folder as a client is to ask for it. It begins with one slash, so no client takes it for another host.
+    /// The path of a folder as a client is to ask for it, as seen from the request's own path (RFC 3986, 5.2): so it is right
+    /// also where that path has a prefix that a program or a proxy took off. No client takes it for another host.
     pub(super) fn as_folder(&self) -> String {
-        let mut location = String::from("/");
-        for byte in self.path.as_os_str().as_encoded_bytes() {
-            match byte {
-                b'/' | b'-' | b'.' | b'_' | b'~' => location.push(char::from(*byte)),
-                byte if byte.is_ascii_alphanumeric() => location.push(char::from(*byte)),
-                byte => location.push_str(&format!("%{byte:02X}")),
+        let mut location = String::from("./");
+        let names = self.path.iter().count();
+        for name in self.path.iter().skip(names.saturating_sub(self.last)) {
+            for byte in name.as_encoded_bytes() {
+                match byte {
+                    b'-' | b'.' | b'_' | b'~' => location.push(char::from(*byte)),
+                    byte if byte.is_ascii_alphanumeric() => location.push(char::from(*byte)),
+                    byte => location.push_str(&format!("%{byte:02X}")),
+                }
             }
+            location.push('/');
         }
-        location + "/"
+        location
     }
-}
-
-fn decode(path: &str) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => (digit(bytes.next()?)? << 4) | digit(bytes.next()?)?,
-            byte => byte,
-        });
-    }
-    Some(decoded)
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
 #[cfg(test)]
@@ -123,9 +118,14 @@ mod tests {
     #[test]
     fn a_folder_is_named_in_ascii_and_never_as_another_host() {
         let folder = |path: &str| Target::of(path).expect(path).as_folder();
-        assert_eq!(folder("/a b"), "/a%20b/");
-        assert_eq!(folder("//example.org"), "/example.org/");
-        assert_eq!(folder("/%0d%0aSet-Cookie:x"), "/%0D%0ASet-Cookie%3Ax/");
-        assert_eq!(folder("/\\example.org"), "/%5Cexample.org/");
+        assert_eq!(folder("/a b"), "./a%20b/");
+        assert_eq!(folder("/a/b"), "./b/");
+        assert_eq!(folder("/a/b%2fc"), "./b/c/");
+        assert_eq!(folder("/a/%2f%2fb%2f%2fc"), "./b/c/");
+        assert_eq!(folder("//example.org"), "./example.org/");
+        assert_eq!(folder("/%2f%2fexample.org"), "./example.org/");
+        assert_eq!(folder("/http:x"), "./http%3Ax/");
+        assert_eq!(folder("/%0d%0aSet-Cookie:x"), "./%0D%0ASet-Cookie%3Ax/");
+        assert_eq!(folder("/\\example.org"), "./%5Cexample.org/");
     }
 }

@@ -88,3 +88,22 @@ fn what_is_no_folder_is_refused_at_once() {
         assert!(error.to_string().contains(name), "{error}");
     }
 }
+
+// Node: the package serve-static, which has `originalUrl` for it
+#[test]
+fn a_folder_behind_a_prefix_redirects_to_itself() {
+    let folder = Folder::new();
+    fs::create_dir(folder.0.join("sub")).expect("a folder");
+    let site = Site::new(ServerOptions::default());
+    let files = Files::open(&site.env, &folder.0).expect("a folder");
+    let handler = move |request: &http::Request<'_>, response: http::Response| {
+        let mut head = **request;
+        head.target = head.target.strip_prefix("/static").unwrap_or(head.target);
+        files.serve(&head, response).expect("to serve");
+    };
+    site.run(handler, |address| {
+        let answer = Client::connect(address).ask("/static/sub?a=b");
+        // As seen from the path that the client has asked for.
+        assert_eq!((answer.status, answer.field("Location")), (301, Some("./sub/?a=b")));
+    });
+}
