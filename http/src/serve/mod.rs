@@ -59,12 +59,15 @@ mod stream;
 mod upgrade;
 mod waiting;
 
+use crate::proto::{OwnedHead, RequestHead};
 use crate::upcall::RequestHandler;
 use crate::{Error, Request, Response};
 use pin_project_lite::pin_project;
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 pub use body::BodyReader;
@@ -73,7 +76,7 @@ pub(crate) use request::SpareHeads;
 pub use upgrade::{Upgrade, Upgrading};
 pub(crate) use waiting::{Notifier, Waiting};
 
-/// Why a handler has failed: an error of any kind, which is told to the crate `log`. The client gets 500; for [`Error::refused`] the status that it
+/// Why a handler has failed: an error of any kind, which is told to the crate `log` with the request's method and path. The client gets 500; for [`Error::refused`] the status that it
 /// names, and for [`Error::BodyTooLong`] 413, which are not logged. A response that has begun is broken off.
 pub type Failure = Box<dyn std::error::Error>;
 
@@ -98,8 +101,10 @@ where
 {
     fn on_request(&mut self, request: &Request<'_>, response: Response) {
         let (connection, number) = (request.connection(), request.number());
-        let future = (self.0)(OwnedRequest::new(request), response.clone());
-        if let Some(task) = connection.core.env.start_detached(Handling { future, response }) {
+        let request = OwnedRequest::new(request);
+        let head = request.shared_head();
+        let future = (self.0)(request, response.clone());
+        if let Some(task) = connection.core.env.start_detached(Handling { future, response, head }) {
             connection.note_task(number, task);
         }
     }
@@ -118,6 +123,8 @@ pin_project! {
         future: R,
         // What the future leaves open ends with this handle: 500, or a connection that is broken off.
         response: Response,
+        // For what is logged.
+        head: Rc<OwnedHead>,
     }
 }
 
@@ -128,8 +135,7 @@ impl<R: Future<Output = Result<(), Failure>>> Future for Handling<R> {
         let this = self.project();
         poll_caught(this.future, context).map(|result| match result {
             Ok(()) => {}
-            Err(Some(failure)) => fail(this.response, &*failure),
-            Err(None) => this.response.give_up(),
+            Err(failure) => fail(this.response, &this.head.head(), failure),
         })
     }
 }
@@ -140,7 +146,6 @@ fn poll_caught<R: Future<Output = Result<(), Failure>>>(
     context: &mut Context<'_>,
 ) -> Poll<Result<(), Option<Failure>>> {
     let Ok(polled) = catch_unwind(AssertUnwindSafe(|| future.poll(context))) else {
-        log::error!(target: "http", "a handler has panicked");
         return Poll::Ready(Err(None));
     };
     polled.map(|result| result.map_err(Some))
@@ -152,17 +157,38 @@ fn own_error<'a>(failure: &'a (dyn std::error::Error + 'static)) -> Option<&'a E
     failure.downcast_ref().or_else(read)
 }
 
+/// The response that the error of a handler stands for. `None` if it stands for none.
+fn refusal_of(error: &Error) -> Option<(u16, Cow<'_, str>)> {
+    match error {
+        Error::BodyTooLong(_) => Some((413, format!("{error}\n").into())),
+        Error::Refused { status, text } => Some((*status, text.into())),
+        _ => None,
+    }
+}
+
 #[cold]
-fn fail(response: &Response, failure: &(dyn std::error::Error + 'static)) {
-    let failed = match own_error(failure) {
-        // The client has disconnected, or was answered.
-        Some(Error::Closed) => Ok(()),
-        Some(Error::BodyTooLong(_)) => response.refuse(413, ""),
-        Some(Error::Refused { status, text }) => response.refuse(*status, text),
-        _ => Err(Error::Closed),
-    };
-    if failed.is_err() {
-        log::error!(target: "http", "the handler of a request has failed: {failure}");
-        response.give_up();
+fn fail(response: &Response, request: &RequestHead<'_>, failure: Option<Failure>) {
+    if let Some(failure) = &failure
+        && let Some(error) = own_error(&**failure)
+    {
+        // Else the client has disconnected, or was answered.
+        let refused = refusal_of(error).map(|(status, text)| response.refuse(status, &text));
+        if refused.is_some_and(|refused| refused.is_ok()) || *error == Error::Closed {
+            return;
+        }
+    }
+    log_failure(log::Level::Error, request, failure);
+    response.give_up();
+}
+
+/// Tells why the handler of a request has failed; without a failure it has panicked.
+fn log_failure(level: log::Level, request: &RequestHead<'_>, failure: Option<Failure>) {
+    // The query may have secrets.
+    let (method, path) = (request.method, if request.is_connect() { request.target } else { request.path() });
+    match failure {
+        Some(failure) => {
+            log::log!(target: "http", level, "{method} {path}: the handler has failed: {failure}");
+        }
+        None => log::error!(target: "http", "{method} {path}: the handler has panicked"),
     }
 }

@@ -6,6 +6,7 @@ use crate::proto::{Fields, Framing, OwnedHead, RequestHead};
 use crate::server::Core;
 use crate::{Body, Request};
 use net::Socket;
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -42,6 +43,10 @@ impl OwnedRequest {
         Self { connection, head, body: BodyReader::new(body) }
     }
 
+    pub(super) fn shared_head(&self) -> Rc<OwnedHead> {
+        Rc::clone(&self.head)
+    }
+
     pub(crate) fn core(&self) -> &Rc<Core> {
         &self.connection.core
     }
@@ -64,10 +69,15 @@ impl OwnedRequest {
         self.head().target
     }
 
-    /// The path of the target, without query: see [`RequestHead::path`].
+    /// The path of the target, without query and not decoded: see [`RequestHead::path`].
     #[must_use]
     pub fn path(&self) -> &str {
         self.head().path()
+    }
+
+    /// The segments of the path, percent-decoded: see [`RequestHead::segments`].
+    pub fn segments(&self) -> impl Iterator<Item = Option<Cow<'_, str>>> {
+        self.head().segments()
     }
 
     /// The query of the target, without its `?`.

@@ -1,13 +1,14 @@
 //! Connections that leave HTTP, for async functions. Mirrors the events 'upgrade' and 'connect' of `http.Server`.
 
-use super::{Failure, OwnedRequest, Serving, poll_caught};
-use crate::proto::{EncodeError, Encoder, RequestFacts, ResponseHead};
+use super::{Failure, OwnedRequest, Serving, log_failure, own_error, poll_caught, refusal_of};
+use crate::proto::{EncodeError, Encoder, OwnedHead, RequestFacts, ResponseHead};
 use crate::server::Core;
 use crate::upcall::RequestHandler;
 use crate::{Error, Request, Response, Result};
 use net::Socket;
 use net::futures::AsyncSocket;
 use pin_project_lite::pin_project;
+use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -23,7 +24,7 @@ where
     /// [`RequestHandler::accepts_upgrade`].
     ///
     /// The future of `upgraded` begins at once and lasts as long as it likes: its reads tell it of its client. If it fails or
-    /// panics before the [`Upgrade`] is accepted or refused, the client gets 500.
+    /// panics before the [`Upgrade`] is accepted or refused, the client gets 500, or what [`Error::refused`] names.
     ///
     /// ```
     /// use http::async_wrap::Environment;
@@ -87,8 +88,12 @@ where
 
     fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {
         let env = socket.environment().clone();
-        let future = (self.upgraded)(OwnedRequest::new(request), Upgrade::new(request, socket, head));
-        env.start_detached(Watched { future });
+        let upgrade = Upgrade::new(request, socket, head);
+        let unanswered = Rc::clone(&upgrade.unanswered);
+        let request = OwnedRequest::new(request);
+        let head = request.shared_head();
+        let future = (self.upgraded)(request, upgrade);
+        env.start_detached(Watched { future, head, unanswered });
     }
 }
 
@@ -103,6 +108,8 @@ pin_project! {
     struct Watched<S> {
         #[pin]
         future: S,
+        head: Rc<OwnedHead>,
+        unanswered: Rc<Unanswered>,
     }
 }
 
@@ -110,23 +117,54 @@ impl<S: Future<Output = Result<(), Failure>>> Future for Watched<S> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        poll_caught(self.project().future, context).map(|result| {
-            if let Err(Some(failure)) = result {
-                // Often no more than a client that has left.
-                log::warn!(target: "http", "the handler of an upgraded connection has failed: {failure}");
+        let this = self.project();
+        this.unanswered.is_awaited.set(true);
+        let polled = poll_caught(this.future, context);
+        this.unanswered.is_awaited.set(false);
+        let refusal = match &polled {
+            Poll::Ready(Err(Some(failure))) => own_error(&**failure).and_then(refusal_of),
+            _ => None,
+        };
+        let parts = this.unanswered.parts.take();
+        let is_told = parts.is_some_and(|parts| match &refusal {
+            Some((status, text)) => parts.refuse_with_text(*status, text),
+            None => {
+                parts.refuse_with_text(500, "");
+                false
             }
+        });
+        drop(refusal);
+        polled.map(|result| match result {
+            // Often no more than a client that has left.
+            Err(failure) if !is_told => log_failure(log::Level::Warn, &this.head.head(), failure),
+            _ => {}
         })
     }
 }
 
-/// A connection that leaves HTTP, before its last response. Dropping it refuses with 500.
+/// What is left of an upgrade that was dropped without a response, while its future is polled: what that fails with says what
+/// the client gets.
+#[derive(Default)]
+struct Unanswered {
+    parts: Cell<Option<Parts>>,
+    /// The future is being polled.
+    is_awaited: Cell<bool>,
+}
+
+/// A connection that leaves HTTP, before its last response. Dropping it refuses with 500, or with what its future fails with.
 pub struct Upgrade {
+    /// `None` once it is accepted or refused.
+    parts: Option<Parts>,
+    unanswered: Rc<Unanswered>,
+}
+
+/// What an upgrade is made of.
+struct Parts {
     core: Rc<Core>,
     facts: RequestFacts,
     /// The protocol that the client likes best; none with `CONNECT`.
     protocol: Vec<u8>,
-    /// `None` once it is accepted or refused.
-    socket: Option<AsyncSocket>,
+    socket: AsyncSocket,
 }
 
 impl Upgrade {
@@ -135,12 +173,13 @@ impl Upgrade {
         socket.unshift(head);
         let offered = request.fields.get("upgrade").unwrap_or_default();
         let best = offered.split(|byte| *byte == b',').next().map(<[u8]>::trim_ascii);
-        Self {
+        let parts = Parts {
             core: Rc::clone(&request.connection().core),
             facts: RequestFacts { keep_alive: false, ..RequestFacts::from(&**request) },
             protocol: best.unwrap_or_default().to_vec(),
-            socket: Some(socket),
-        }
+            socket,
+        };
+        Self { parts: Some(parts), unanswered: Rc::default() }
     }
 
     /// Sends 101 with `fields` and returns the connection, of which the first bytes read are those that the client has sent
@@ -150,14 +189,15 @@ impl Upgrade {
     /// # Errors
     /// `Encode` for a field that cannot be sent, after which the client gets 500; `Net` if the connection is closed.
     pub fn accept(mut self, fields: &[(&str, &str)]) -> Result<AsyncSocket> {
+        let Parts { facts, protocol, .. } = self.parts.as_ref().ok_or(Error::Closed)?;
         let mut head = ResponseHead::new();
-        if !self.facts.is_connect {
+        if !facts.is_connect {
             head.set_status(101)?;
-            head.set("Upgrade", &self.protocol)?;
+            head.set("Upgrade", protocol)?;
         }
         set_all(&mut head, fields)?;
         head.remove("Connection");
-        if !self.facts.is_connect {
+        if !facts.is_connect {
             head.set("Connection", b"Upgrade")?;
         }
         self.send(&head)
@@ -169,31 +209,62 @@ impl Upgrade {
     /// `Encode` for a status outside of 300 to 599, and for a field that cannot be sent, after which the client gets 500; `Net`
     /// if the connection is closed.
     pub fn refuse(mut self, status: u16, fields: &[(&str, &str)]) -> Result<()> {
-        self.send_refusal(status, fields)
-    }
-
-    fn send_refusal(&mut self, status: u16, fields: &[(&str, &str)]) -> Result<()> {
-        // A success would be the start of a tunnel.
-        if !(300..=599).contains(&status) {
-            return Err(EncodeError::InvalidStatus(status).into());
-        }
-        let mut head = ResponseHead::new();
-        head.set_status(status)?;
-        set_all(&mut head, fields)?;
-        head.remove("Connection");
-        head.set("Connection", b"close")?;
+        let head = refusal_head(status, fields)?;
         self.send(&head).map(drop)
     }
 
-    /// Sends a head without content, and gives the connection away.
     fn send(&mut self, head: &ResponseHead) -> Result<AsyncSocket> {
-        let mut out = Vec::new();
-        let encoder = Encoder::begin(&self.facts, head, 0, true)?;
-        encoder.put_head(head, &self.core.heads.at(self.core.now()), &mut out);
-        let socket = self.socket.take().ok_or(Error::Closed)?;
-        socket.socket().write(&out)?;
-        Ok(socket)
+        let parts = self.parts.take().ok_or(Error::Closed)?;
+        match parts.send(head, b"") {
+            Ok(()) => Ok(parts.socket),
+            Err(error) => {
+                self.parts = matches!(error, Error::Encode(_)).then_some(parts);
+                Err(error)
+            }
+        }
     }
+}
+
+impl Parts {
+    /// Sends a head with content.
+    fn send(&self, head: &ResponseHead, text: &[u8]) -> Result<()> {
+        let mut out = Vec::new();
+        let mut encoder = Encoder::begin(&self.facts, head, text.len() as u64, true)?;
+        encoder.put_head(head, &self.core.heads.at(self.core.now()), &mut out);
+        encoder.put(text, &mut out)?;
+        self.socket.socket().write(&out)?;
+        Ok(())
+    }
+
+    /// Refuses with a text, and with 500 if the status is that of no refusal. Returns whether it was one.
+    fn refuse_with_text(self, status: u16, text: &str) -> bool {
+        let head = refusal_head(status, &[]).and_then(|mut head| {
+            if !text.is_empty() {
+                head.set("Content-Type", b"text/plain; charset=utf-8")?;
+            }
+            Ok(head)
+        });
+        let is_refusal = head.is_ok();
+        if let Ok(head) = head.or_else(|_| refusal_head(500, &[])) {
+            // Fails only if the client has disconnected.
+            let _ = self.send(&head, if is_refusal { text.as_bytes() } else { b"" });
+        }
+        is_refusal
+    }
+}
+
+/// The head of a final response that closes the connection.
+fn refusal_head(status: u16, fields: &[(&str, &str)]) -> Result<ResponseHead> {
+    // A success would be the start of a tunnel.
+    if !(300..=599).contains(&status) {
+        return Err(EncodeError::InvalidStatus(status).into());
+    }
+    let mut head = ResponseHead::new();
+    head.set_status(status)?;
+    set_all(&mut head, fields)?;
+    head.remove("Connection");
+    head.set("Connection", b"close")?;
+    Ok(head)
 }
 
 fn set_all(head: &mut ResponseHead, fields: &[(&str, &str)]) -> Result<()> {
@@ -205,16 +276,20 @@ fn set_all(head: &mut ResponseHead, fields: &[(&str, &str)]) -> Result<()> {
 
 impl Drop for Upgrade {
     fn drop(&mut self) {
-        if self.socket.is_some() {
-            log::warn!(target: "http", "an upgrade was dropped before it was accepted or refused");
-            // Fails only if the client has disconnected.
-            let _ = self.send_refusal(500, &[]);
+        let Some(parts) = self.parts.take() else { return };
+        if self.unanswered.is_awaited.get() {
+            // Its future may be failing, and say why.
+            self.unanswered.parts.set(Some(parts));
+            return;
         }
+        log::warn!(target: "http", "an upgrade was dropped before it was accepted or refused");
+        parts.refuse_with_text(500, "");
     }
 }
 
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upgrade").field("socket", &self.socket).finish_non_exhaustive()
+        let socket = self.parts.as_ref().map(|parts| &parts.socket);
+        f.debug_struct("Upgrade").field("socket", &socket).finish_non_exhaustive()
     }
 }

@@ -3,7 +3,9 @@
 use crate::harness::{Client, Log, Site};
 use http::serve::{Failure, OwnedRequest, Serving, Upgrade};
 use http::{Error, Response, ServerOptions};
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Says which requests came to it.
@@ -121,6 +123,56 @@ fn a_refusal_and_a_failure_are_final_responses() {
                 assert!(answer.closes() && answer.body.is_empty());
                 client.expect_end();
             }
+        }
+    });
+}
+
+#[test]
+fn a_handler_that_fails_with_a_refusal_has_its_client_get_that() {
+    let is_over = Rc::new(Cell::new(false));
+    let failing = move |request: OwnedRequest, upgrade: Upgrade| {
+        let is_over = Rc::clone(&is_over);
+        fail(request, upgrade, is_over)
+    };
+    async fn fail(request: OwnedRequest, upgrade: Upgrade, is_over: Rc<Cell<bool>>) -> Result<(), Failure> {
+        let env = request.socket().environment().clone();
+        match request.path() {
+            "/now" => {
+                is_over.set(true);
+                drop(upgrade);
+            }
+            "/later" => {
+                env.sleep(Duration::from_millis(2)).await;
+                return Err(Error::refused(403, "not yours\n").into());
+            }
+            "/success" => return Err(Error::refused(200, "no").into()),
+            "/silent" => {
+                drop(upgrade);
+                while !is_over.get() {
+                    env.sleep(Duration::from_millis(1)).await;
+                }
+            }
+            _ => return Err(Error::refused(401, "who are you\n").into()),
+        }
+        Ok(())
+    }
+    let handler = Serving::new(respond).with_upgrades(|_| true, failing);
+    Site::new(ServerOptions::default()).run(handler, |address| {
+        for (path, status, text) in [
+            ("/", 401, "who are you\n"),
+            ("/later", 403, "not yours\n"),
+            // Its future is not waited for.
+            ("/silent", 500, ""),
+            ("/now", 500, ""),
+            // A success would be the start of a tunnel.
+            ("/success", 500, ""),
+        ] {
+            let mut client = Client::connect(address);
+            client.send(offer(path));
+            let answer = client.answer();
+            assert_eq!((answer.status, answer.text()), (status, text), "{path}");
+            assert!(answer.closes());
+            client.expect_end();
         }
     });
 }
