@@ -35,6 +35,26 @@ pub trait RequestHandler {
         false
     }
 
+    /// Whether a method that no specification defines is one of this program's own. Called for those only; after `false` the
+    /// response is 501 (RFC 9110, 9.1), without a call of `on_request`. Node answers all but a fixed set with 400.
+    fn accepts_method(&mut self, method: &str) -> bool {
+        false
+    }
+
+    /// Whether to serve a request although there is too much to do: a health check, say. Called while
+    /// [`max_requests_in_flight`](crate::ServerOptions#structfield.max_requests_in_flight) or
+    /// [`max_loop_lag`](crate::ServerOptions#structfield.max_loop_lag) is exceeded; after `false` the response is 503.
+    fn accepts_overload(&mut self, request: &Request<'_>) -> bool {
+        false
+    }
+
+    /// Whether a connection stays open on which nothing was received or fetched for
+    /// [`timeout`](crate::ServerOptions#structfield.timeout) ('timeout'). After `false` it is broken off; after `true` this is
+    /// called again when as much time has passed. `socket` is for addresses and counters.
+    fn accepts_silence(&mut self, socket: &Socket) -> bool {
+        false
+    }
+
     /// Called when the connection leaves HTTP ('upgrade' and 'connect'): write the response to the socket, and give it a
     /// handler. `head` is what the client has sent behind the request. A socket without a handler that is not held anywhere
     /// is destroyed.

@@ -83,6 +83,8 @@ pub(crate) struct Extra {
     pub(crate) waiting: Option<Rc<Waiting>>,
     /// The future that handles the request. It is dropped with the connection.
     pub(crate) task: Option<TaskHandle>,
+    /// It is one of the requests in flight, whose number is limited.
+    pub(crate) is_counted: bool,
     /// That future goes on without the connection.
     pub(crate) is_detached: bool,
 }

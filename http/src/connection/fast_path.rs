@@ -53,6 +53,7 @@ pub(super) fn serve(connection: &Rc<Connection>, input: &mut &[u8]) -> bool {
         });
         // Of a request whose response is written there is nothing to tell at its end.
         if !state.is_serving() || !pipeline.is_empty() {
+            core.count_in(connection, number);
             connection.decoder.set(Decoder::at_end());
             break false;
         }

@@ -7,7 +7,9 @@ use super::{Connection, calls, fast_path};
 use crate::proto::{
     Decoder, Event, Expect, FieldTable, Fields, Framing, ParseError, RequestFacts, RequestHead, Version,
 };
+use crate::server::Core;
 use crate::trace::{up, up_within};
+use crate::upcall::RequestHandler;
 use crate::{Body, Request, Response};
 use async_wrap::layer::trace::Facts;
 use async_wrap::layer::{OnDrop, OnUnwind};
@@ -151,24 +153,56 @@ fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
     }
     let number = pipeline.push(exchange);
     let request = Request::new(head, connection, number);
-    if is_upgrade_accepted(connection, &request, context) {
+    let refusal = refusal(connection, &request, context);
+    if refusal.is_none() && is_upgrade_accepted(connection, &request, context) {
         return hand_over(connection, &request, context, rest);
     }
     // What the server does not do, `on_request` does not see.
-    let refusal = match head.expect {
+    let refusal = refusal.or_else(|| match head.expect {
         Expect::Other => Some(417),
         _ => head.is_connect().then_some(501),
-    };
+    });
     let response = Response::first(connection, number);
     if let Some(status) = refusal {
-        let _ = response.set_status(status).and_then(|response| response.end(b""));
-        return;
+        return refuse_request(&response, status, core);
     }
     let call = || connection.handler.call(|handler| handler.on_request(&request, response));
     core.env.make_callback(context, || up_within(ON_REQUEST, || request_facts(&core.env, &request), call));
+    core.count_in(connection, number);
     if head.expect == Expect::Continue {
         connection.send_continue(number);
     }
+}
+
+/// Why a request is not served, whatever it is for: its method is unknown, or there is too much to do.
+fn refusal(connection: &Connection, request: &Request<'_>, context: AsyncContext) -> Option<u16> {
+    let Connection { core, handler, .. } = connection;
+    let asks = |name, ask: &mut dyn FnMut(&mut dyn RequestHandler) -> bool| {
+        let mut accepted = false;
+        up(&core.env, context, name, || handler.call(|handler| accepted = ask(&mut **handler)));
+        accepted
+    };
+    if !request.has_known_method()
+        && !asks("RequestHandler::accepts_method", &mut |handler| handler.accepts_method(request.method))
+    {
+        return Some(501);
+    }
+    if core.overload.is_there()
+        && !asks("RequestHandler::accepts_overload", &mut |handler| handler.accepts_overload(request))
+    {
+        core.overload.note_shed();
+        return Some(503);
+    }
+    None
+}
+
+#[cold]
+fn refuse_request(response: &Response, status: u16, core: &Core) {
+    if status == 503 {
+        let seconds = core.options.retry_after.as_secs().to_string();
+        let _ = response.set_header("Retry-After", seconds);
+    }
+    let _ = response.set_status(status).and_then(|response| response.end(b""));
 }
 
 fn is_upgrade_accepted(connection: &Connection, request: &Request<'_>, context: AsyncContext) -> bool {

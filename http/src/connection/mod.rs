@@ -194,6 +194,7 @@ impl Connection {
             self.state.resume_body();
         }
         self.end_context(&exchange.context);
+        self.core.count_out(&mut exchange);
         self.core.pool.give(exchange);
     }
 
@@ -332,6 +333,7 @@ impl Connection {
         while let Some(mut exchange) = self.pipeline.pop() {
             self.core.env.emit_destroy(exchange.context.async_id());
             let task = exchange.take_task();
+            self.core.count_out(&mut exchange);
             self.core.pool.give(exchange);
             task.iter().for_each(TaskHandle::abort);
         }

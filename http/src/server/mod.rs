@@ -3,6 +3,7 @@
 mod ends;
 mod heads;
 mod options;
+mod overload;
 mod timeouts;
 mod tower;
 
@@ -19,12 +20,13 @@ use ends::Ends;
 use heads::Heads;
 use net::source::{ListenSource, PlainSource};
 use net::{Address, ListenOptions};
+use overload::Overload;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
-use timeouts::{DRAIN_IDLE, close_if_idle};
+use timeouts::{Activity, DRAIN_IDLE, close_if_idle};
 use tower::ServerTower;
 
 /// An HTTP/1.1 server. A cheap clone.
@@ -73,6 +75,9 @@ pub(crate) struct Core {
     /// Those that left HTTP stay until they are closed.
     connections: RefCell<Slab<Rc<Connection>>>,
     checking: RefCell<Option<Timeout>>,
+    /// When something happened on each connection, if a timeout limits that.
+    activity: RefCell<Activity>,
+    pub(crate) overload: Overload,
     /// A `shutdown` is going on.
     pub(crate) draining: Cell<bool>,
     /// Requests of a connection, from its first one on, that the fast path may serve.
@@ -108,6 +113,7 @@ impl Server {
         let idle_secs = options.keep_alive_timeout.as_secs();
         let heads = HeadCache::new((idle_secs > 0).then_some((idle_secs, max)));
         let net_options = options.net.clone().allow_half_open(true);
+        let overload = Overload::new(env, options.max_requests_in_flight, options.max_loop_lag);
         let core = Core {
             env: env.clone(),
             options,
@@ -118,6 +124,8 @@ impl Server {
             heads: Heads::new(heads),
             connections: RefCell::default(),
             checking: RefCell::default(),
+            activity: RefCell::default(),
+            overload,
             draining: Cell::default(),
             fast_requests: Cell::default(),
             grace: RefCell::default(),
@@ -185,6 +193,30 @@ impl Server {
     /// server.serve(ListenOptions::port(0), hello)?;
     /// # server.close()?;
     /// env.run_to_end()?;
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    ///
+    /// What requests share is cloned for each: the future may not borrow from the closure, as that of an `async move` closure with
+    /// captures does.
+    ///
+    /// ```
+    /// # use http::net::ListenOptions;
+    /// # use http::{Server, ServerOptions};
+    /// # use http::async_wrap::Environment;
+    /// # use std::cell::Cell;
+    /// # use std::rc::Rc;
+    /// # let env = Environment::with_new_loop()?;
+    /// # let server = Server::new(&env, ServerOptions::default())?;
+    /// let visits = Rc::new(Cell::new(0));
+    /// server.serve(ListenOptions::port(0), move |_, response| {
+    ///     let visits = Rc::clone(&visits);
+    ///     async move {
+    ///         visits.set(visits.get() + 1);
+    ///         Ok(response.end(visits.get().to_string().as_bytes())?)
+    ///     }
+    /// })?;
+    /// # server.close()?;
+    /// # env.run_to_end()?;
     /// # Ok::<(), http::Error>(())
     /// ```
     ///
@@ -285,9 +317,14 @@ impl Core {
 
     fn set_draining(&self, is_draining: bool) {
         self.draining.set(is_draining);
+        self.renew_fast_requests();
+    }
+
+    fn renew_fast_requests(&self) {
         let ServerOptions { max_requests_per_socket: limit, slow_path_only, .. } = self.options;
+        let is_none = slow_path_only || self.draining.get() || self.overload.needs_each_request();
         // The last request of a connection is a special one. No limit is 0, and becomes the largest number.
-        self.fast_requests.set(if is_draining || slow_path_only { 0 } else { limit.wrapping_sub(1) });
+        self.fast_requests.set(if is_none { 0 } else { limit.wrapping_sub(1) });
     }
 
     /// Enters a connection into the table. The first one starts the timer that looks at them all.

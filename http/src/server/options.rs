@@ -41,6 +41,12 @@ pub struct ServerOptions {
     /// Clients are told in whole seconds; a second more passes before the close, so that a client that counts finds the
     /// connection open.
     pub keep_alive_timeout: Duration,
+    /// How long nothing may be received on a connection and nothing of a response be fetched, whatever it waits for: a handler,
+    /// too (`server.timeout`). Default: 0, as in Node, since the other timeouts limit what clients can do.
+    ///
+    /// [`RequestHandler::accepts_silence`](crate::upcall::RequestHandler::accepts_silence) may keep such a connection. What has
+    /// left HTTP is its handler's affair.
+    pub timeout: Duration,
     /// The interval at which the timeouts are checked. Default: 1 s, so that they are accurate to the second.
     pub checking_interval: Duration,
     /// The number of requests after which a connection is closed, or 0 for no limit. Default: 0.
@@ -48,6 +54,21 @@ pub struct ServerOptions {
     /// The last response says `Connection: close`; requests behind it are ignored, as RFC 9112, 9.6 demands (Node sends
     /// 503).
     pub max_requests_per_socket: u32,
+    /// Requests whose responses are due at most, in all connections together, or 0 for no limit. Default: 0.
+    ///
+    /// The response to one more is 503 with `Retry-After`, without a call of its handler. Those that are served go on, and all
+    /// connections stay; `Server::shed_requests` counts what was refused.
+    /// [`RequestHandler::accepts_overload`](crate::upcall::RequestHandler::accepts_overload) may let requests in all the same.
+    pub max_requests_in_flight: usize,
+    /// For how long the loop may be busy before it looks for events again, or 0 for any time. Default: 0.
+    ///
+    /// Requests that are read when the loop's last turn took longer, or this one does, get 503, as with
+    /// `max_requests_in_flight`: a loop that is late with everything is late with fewer things then. It should be several times as
+    /// long as the longest callback of the program. The [measurements](crate::uv_core::metrics) cost two readings of the clock for each
+    /// wait, and one for each request, which is then not served on the fast path.
+    pub max_loop_lag: Duration,
+    /// When a client that got 503 may ask again, in whole seconds. Default: 1 s.
+    pub retry_after: Duration,
     /// Whether a client that has ended its side gets the responses that are due (`httpAllowHalfOpen`). Default: `false`, as
     /// in Node.
     ///
@@ -70,8 +91,12 @@ impl Default for ServerOptions {
             request_timeout: Duration::from_secs(300),
             headers_timeout: HEADERS_TIMEOUT,
             keep_alive_timeout: Duration::from_secs(65),
+            timeout: Duration::ZERO,
             checking_interval: Duration::from_secs(1),
             max_requests_per_socket: 0,
+            max_requests_in_flight: 0,
+            max_loop_lag: Duration::ZERO,
+            retry_after: Duration::from_secs(1),
             allow_half_open: false,
             limits: Limits::default(),
             slow_path_only: false,
@@ -85,8 +110,12 @@ setters! {
     request_timeout: Duration,
     headers_timeout: Duration,
     keep_alive_timeout: Duration,
+    timeout: Duration,
     checking_interval: Duration,
     max_requests_per_socket: u32,
+    max_requests_in_flight: usize,
+    max_loop_lag: Duration,
+    retry_after: Duration,
     allow_half_open: bool,
     limits: Limits,
     #[doc(hidden)]

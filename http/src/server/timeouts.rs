@@ -1,12 +1,16 @@
 //! Timeouts: which connections have been silent for too long. Mirrors `checkConnections` and Node's `ConnectionsList`.
 //!
 //! No connection has a timer: each remembers when its present state began, and one timer for all looks at them. A
-//! request in the steady state costs no timer operation.
+//! request in the steady state costs no timer operation. Those that compare what happened with the last look keep that in a
+//! table beside the connections.
 
 use super::{Core, stop};
 use crate::connection::{Closing, Connection, Reading};
-use async_wrap::Heard;
+use crate::trace::up;
+use async_wrap::{AsyncId, Heard};
 use net::Linger;
+use slab::Slab;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What passes between the idle time that clients are told and the close (Node's `keepAliveTimeoutBuffer`).
@@ -31,9 +35,34 @@ impl Core {
                 end(connection);
             }
         });
+        if !self.options.timeout.is_zero() {
+            self.end_silent(heard.until());
+        }
         self.retain_upgraded(|connection| !connection.socket.is_destroyed());
         if self.connections.borrow().is_empty() {
             stop(&self.checking);
+        }
+    }
+
+    /// Breaks off the connections on which nothing has happened for too long, unless the program keeps them.
+    fn end_silent(&self, now: Duration) {
+        let find = |table: &Slab<Rc<Connection>>| {
+            let mut activity = self.activity.borrow_mut();
+            let is_silent = |key, connection: &Connection| activity.is_silent(key, connection, now);
+            let mut is_silent = is_silent;
+            let silent = table.iter().filter(|(key, connection)| is_silent(*key, connection));
+            silent.map(|(_, connection)| Rc::clone(connection)).collect::<Vec<_>>()
+        };
+        let silent = find(&self.connections.borrow());
+        for connection in silent {
+            let Connection { handler, socket, .. } = &*connection;
+            let mut is_kept = false;
+            up(&self.env, socket.stream().context(), "RequestHandler::accepts_silence", || {
+                handler.call(|handler| is_kept = handler.accepts_silence(socket));
+            });
+            if !is_kept && !connection.state.is_raw() {
+                connection.break_off();
+            }
         }
     }
 
@@ -44,6 +73,45 @@ impl Core {
             Duration::ZERO => Duration::ZERO,
             limit => limit + KEEP_ALIVE_BUFFER,
         }
+    }
+}
+
+/// What has happened on each connection, by its place in the server's table: kept here, and only if a timeout asks for it.
+#[derive(Default)]
+pub(super) struct Activity(Vec<Noted>);
+
+#[derive(Clone, Copy)]
+struct Noted {
+    /// Tells the connection from earlier ones in its place.
+    id: AsyncId,
+    /// Bytes received, and bytes that the client has fetched.
+    bytes: (u64, u64),
+    since: Duration,
+}
+
+impl Activity {
+    /// Whether nothing has happened on a connection for as long as may be. If so the time begins anew.
+    fn is_silent(&mut self, key: usize, connection: &Connection, now: Duration) -> bool {
+        let Connection { core, state, socket, .. } = connection;
+        // Those that leave have times of their own.
+        if state.is_raw() || state.is_lingering() {
+            return false;
+        }
+        let fetched = socket.bytes_written().saturating_sub(socket.unacknowledged() as u64);
+        let noted = Noted { id: socket.async_id(), bytes: (socket.bytes_read(), fetched), since: now };
+        if key >= self.0.len() {
+            self.0.resize(key + 1, Noted { id: AsyncId::NONE, ..noted });
+        }
+        let last = &mut self.0[key];
+        if (last.id, last.bytes) != (noted.id, noted.bytes) {
+            *last = noted;
+            return false;
+        }
+        let is_silent = now.saturating_sub(last.since) >= core.options.timeout;
+        if is_silent {
+            last.since = now;
+        }
+        is_silent
     }
 }
 

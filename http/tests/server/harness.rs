@@ -128,6 +128,18 @@ impl<H: RequestHandler> RequestHandler for Watched<H> {
         self.handler.accepts_upgrade(request)
     }
 
+    fn accepts_method(&mut self, method: &str) -> bool {
+        self.handler.accepts_method(method)
+    }
+
+    fn accepts_overload(&mut self, request: &Request<'_>) -> bool {
+        self.handler.accepts_overload(request)
+    }
+
+    fn accepts_silence(&mut self, socket: &Socket) -> bool {
+        self.handler.accepts_silence(socket)
+    }
+
     fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {
         self.handler.on_upgrade(request, socket, head);
     }

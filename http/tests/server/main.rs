@@ -20,6 +20,8 @@ mod held;
 mod json;
 mod late;
 mod lingering;
+mod methods;
+mod overload;
 mod panics;
 mod pipeline_model;
 mod pipelining;

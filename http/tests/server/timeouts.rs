@@ -1,6 +1,6 @@
 //! Clients that are silent for too long. Nothing here measures time: only what comes, and in which order.
 
-use crate::harness::{Client, Kept, MUCH, Site, impatient, streaming};
+use crate::harness::{Client, Count, Kept, MUCH, Site, impatient, streaming};
 use http::proto::{Limits, ParseError};
 use http::upcall::RequestHandler;
 use http::{Error, Request, Response, Server, ServerOptions};
@@ -300,4 +300,86 @@ fn limits_of_zero_are_none() {
         assert_eq!(slow.answer().text(), "hello");
         assert_eq!(silent.ask("/").text(), "hello");
     });
+}
+
+/// Answers `/` at once, keeps the responses to others, and says whether silence is accepted.
+struct Patient {
+    silences: Count,
+    accepted: usize,
+    kept: Kept,
+}
+
+impl RequestHandler for Patient {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        match request.path() {
+            "/" => response.end(b"hello").expect("to end"),
+            _ => self.kept.keep(response),
+        }
+    }
+
+    fn accepts_silence(&mut self, socket: &Socket) -> bool {
+        assert!(socket.remote_address().is_some());
+        self.silences.add(1);
+        self.silences.get() <= self.accepted
+    }
+}
+
+fn patient(accepted: usize) -> (Patient, Count) {
+    let silences = Count::default();
+    (Patient { silences: silences.clone(), accepted, kept: Kept::default() }, silences)
+}
+
+// Node: test-http-set-timeout-server, test-http-timeout
+#[test]
+fn a_silent_connection_is_broken_off_whatever_it_waits_for() {
+    let (handler, silences) = patient(0);
+    Site::new(options(LONG, LONG, LONG).timeout(SHORT)).run(handler, |address| {
+        Client::connect(address).expect_end();
+        begun(address).expect_end();
+        let mut idle = Client::connect(address);
+        assert_eq!(idle.ask("/").text(), "hello");
+        idle.expect_end();
+        let mut waiting = Client::connect(address);
+        waiting.get("/kept");
+        waiting.expect_end();
+    });
+    assert_eq!(silences.get(), 4);
+}
+
+#[test]
+fn a_connection_is_not_silent_while_something_comes_or_is_fetched() {
+    let (handler, silences) = patient(0);
+    Site::new(options(LONG, LONG, LONG).timeout(20 * SHORT)).run(handler, |address| {
+        let mut client = Client::connect(address);
+        // For longer than it may be silent.
+        for byte in b"GET / HTTP/1.1\r\nHost: hhhhhhhhhhhhhhhhhhhhh\r\n\r\n" {
+            std::thread::sleep(SHORT / 2);
+            client.send([*byte]);
+        }
+        assert_eq!(client.answer().text(), "hello");
+    });
+    assert_eq!(silences.get(), 0);
+    Site::new(options(LONG, LONG, LONG).timeout(20 * SHORT)).run(streaming, |address| {
+        let mut client = Client::connect(address);
+        client.get("/");
+        assert_eq!(client.head().status, 200);
+        let mut received = 0;
+        for _ in 0..50 {
+            received += client.chunk().len();
+            std::thread::sleep(SHORT / 2);
+        }
+        assert_eq!(received + client.chunks().len(), MUCH);
+    });
+}
+
+// Node: test-http-set-timeout-server, where a listener keeps the socket
+#[test]
+fn a_handler_may_keep_a_silent_connection_and_is_asked_again() {
+    let (handler, silences) = patient(3);
+    Site::new(options(LONG, LONG, LONG).timeout(SHORT)).run(handler, |address| {
+        let mut client = Client::connect(address);
+        assert_eq!(client.ask("/").text(), "hello");
+        client.expect_end();
+    });
+    assert_eq!(silences.get(), 4);
 }
