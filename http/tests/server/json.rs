@@ -61,3 +61,37 @@ fn a_body_of_brackets_is_refused_without_a_stack_of_them() {
         assert!(answer.text().contains("recursion limit"), "{}", answer.text());
     });
 }
+
+// serde_json#307, and lists that are long for their bytes
+#[test]
+fn numbers_and_lists_of_any_size_are_values_or_refused_and_the_server_goes_on() {
+    async fn count(mut request: OwnedRequest, response: Response) -> Result<(), Failure> {
+        let value: serde_json::Value = request.json(1 << 20).await?;
+        Ok(response.send_json(&value.as_array().map(Vec::len))?)
+    }
+    Site::new(ServerOptions::default()).run(Serving::new(count), |address| {
+        let mut client = Client::connect(address);
+        let most = 1 << 20;
+        for (body, status, text) in [
+            ("1e400".to_owned(), 400, "out of range"),
+            (format!("-1e{}", "9".repeat(1000)), 400, "out of range"),
+            (format!("1e-{}", "9".repeat(100_000)), 200, "null"),
+            ("7".repeat(1_000_000), 400, "out of range"),
+            (format!("0.{}", "3".repeat(1_000_000)), 200, "null"),
+            (format!("[{}1]", "1,".repeat(500_000)), 200, "500001"),
+            (format!("[{}1]", "[],".repeat(300_000)), 200, "300001"),
+            (format!("{}{}", "[".repeat(127), "]".repeat(127)), 200, "1"),
+            (format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200)), 400, "recursion limit"),
+            (format!("\"{}\"", "\\u0000".repeat(170_000)), 200, "null"),
+            (format!("{}1", " ".repeat(most - 1)), 200, "null"),
+            (format!("{}1", " ".repeat(most)), 413, "longer than"),
+        ] {
+            client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n");
+            client.send(format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+            let answer = client.answer();
+            let start = &body[..body.len().min(20)];
+            assert_eq!(answer.status, status, "{start} {}", answer.text());
+            assert!(answer.text().contains(text), "{start} {}", answer.text());
+        }
+    });
+}
