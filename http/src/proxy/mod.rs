@@ -162,6 +162,11 @@ impl RequestHandler for Proxy {
         Relay::start(core, request, Downstream::Http(response, body));
     }
 
+    fn accepts_method(&mut self, _: &str) -> bool {
+        // That is for the upstream to say.
+        true
+    }
+
     fn accepts_upgrade(&mut self, request: &Request<'_>) -> bool {
         request.upgrade && !request.is_connect() && fields::check(request, &self.core.via).is_ok()
     }
