@@ -54,13 +54,14 @@ struct Inner {
     targets: RefCell<BTreeMap<u64, Weak<dyn Abort>>>,
 }
 
-/// Something that an abort ends, without an upcall from within the call.
-pub(crate) trait Abort {
+/// Something that an abort ends: for a layer above that takes an [`AbortHandle`] as an option.
+pub trait Abort {
+    /// Ends it, without an upcall from within this call.
     fn abort(self: Rc<Self>);
 }
 
 /// An entry among the targets of a handle, which is removed with it.
-pub(crate) struct Registration {
+pub struct Registration {
     handle: Rc<Inner>,
     number: u64,
 }
@@ -87,8 +88,30 @@ impl AbortHandle {
         self.0.is_aborted.get()
     }
 
-    /// Lets an abort end `target`, as long as the registration exists.
-    pub(crate) fn register(&self, target: Weak<dyn Abort>) -> Registration {
+    /// Lets an abort end `target`, as long as the registration exists. If the handle is aborted already, nothing follows.
+    ///
+    /// ```
+    /// use net::abort::{Abort, AbortHandle};
+    /// use std::cell::Cell;
+    /// use std::rc::{Rc, Weak};
+    ///
+    /// #[derive(Default)]
+    /// struct Job(Cell<bool>);
+    ///
+    /// impl Abort for Job {
+    ///     fn abort(self: Rc<Self>) {
+    ///         self.0.set(true);
+    ///     }
+    /// }
+    ///
+    /// let (abort, job) = (AbortHandle::new(), Rc::new(Job::default()));
+    /// let weak: Weak<Job> = Rc::downgrade(&job);
+    /// let _registered = abort.register(weak);
+    /// abort.abort();
+    /// assert!(job.0.get());
+    /// ```
+    #[must_use = "the target is registered as long as the registration exists"]
+    pub fn register(&self, target: Weak<dyn Abort>) -> Registration {
         let number = self.0.last.get() + 1;
         self.0.last.set(number);
         self.0.targets.borrow_mut().insert(number, target);
@@ -124,6 +147,12 @@ impl Error {
     /// The error of what an abort has ended.
     pub(crate) const fn aborted() -> Self {
         Self::new(ErrorCode::Aborted, "the operation was aborted")
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,7 @@ use crate::admission::BlockList;
 use crate::names::{Connecting, Host, Resolver};
 use crate::options::{HIGH_WATER_MARK, check_connection};
 use crate::query::set_connection_options;
-use crate::state::{CONNECTING, HALF_OPEN, SocketFlags, SocketInner};
+use crate::state::{CONNECTING, HALF_OPEN, READS_ON, SocketFlags, SocketInner};
 use crate::upcall::SocketHandler;
 use crate::uv_core;
 use crate::uv_core::names::{AddrFlags, AddrQuery, Family, SocketType};
@@ -74,6 +74,13 @@ pub struct ConnectOptions {
     pub attempt_timeout: Duration,
     /// How a host is looked up. Default: the C library's `getaddrinfo(3)`, in the thread pool.
     pub resolver: Resolver,
+    /// After a failed write read what the peer had sent before the connection broke, instead of destroying the socket at once:
+    /// for protocols whose server may answer before it has read the whole request, and then close. Default: `false`, as in Node.
+    ///
+    /// The failed call returns its error, as later writes do;
+    /// [`on_write_failed`](SocketHandler::on_write_failed) tells that of queued output. The kernel keeps what it has received,
+    /// also from a peer that has reset the connection. `on_end` or `on_error` follows it, and the socket is destroyed.
+    pub read_after_failed_write: bool,
 }
 
 /// The target of a connect.
@@ -104,6 +111,7 @@ impl ConnectOptions {
             auto_select_family: true,
             attempt_timeout: ATTEMPT_TIMEOUT,
             resolver: Resolver::default(),
+            read_after_failed_write: false,
         }
     }
 
@@ -205,6 +213,12 @@ impl ConnectOptions {
     pub fn resolver(self, resolver: Resolver) -> Self {
         Self { resolver, ..self }
     }
+
+    /// Sets [`read_after_failed_write`](Self#structfield.read_after_failed_write).
+    #[must_use]
+    pub fn read_after_failed_write(self, read_after_failed_write: bool) -> Self {
+        Self { read_after_failed_write, ..self }
+    }
 }
 
 impl Socket {
@@ -236,7 +250,8 @@ impl Socket {
             stream.close();
             return Err(error.into());
         }
-        let flags = CONNECTING | HALF_OPEN.when(options.allow_half_open);
+        let reads_on = READS_ON.when(options.read_after_failed_write);
+        let flags = CONNECTING | HALF_OPEN.when(options.allow_half_open) | reads_on;
         let socket = Self(Rc::new(SocketInner::new(stream, flags, options.high_water_mark, Weak::new())));
         socket.set_handler(handler);
         socket.set_timeout(options.timeout);

@@ -7,7 +7,7 @@ use crate::names::Connecting;
 use crate::query::probe_after;
 use crate::state::{
     AWAITS_HANDLER, CLOSE_UNREPORTED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HALF_OPEN,
-    HAS_HANDLER, NAMED, NEED_DRAIN, NOTIFIED, PAUSED, PEER_ENDED, ReadyState, SocketInner,
+    HAS_HANDLER, NAMED, NEED_DRAIN, NOTIFIED, PAUSED, PEER_ENDED, READS_ON, ReadyState, SocketInner,
 };
 use crate::timeout::IdleTimeout;
 use crate::tower::{Discard, SocketTower};
@@ -175,7 +175,7 @@ impl Socket {
     fn wrote_less(&self, result: Result<Written, uv_core::Error>) -> Result<bool> {
         if let Err(error) = result {
             let error = Error::from(error);
-            self.break_with(error.clone());
+            self.write_failed(error.clone());
             return Err(error);
         }
         self.0.refresh_timeout();
@@ -246,6 +246,28 @@ impl Socket {
             if self.reset_and_destroy().is_err() {
                 self.destroy();
             }
+        }
+    }
+
+    /// A write has failed. On a socket that is read on, the peer's input and its end are still to come; any other socket is
+    /// destroyed. Returns whether it is read on.
+    #[cold]
+    pub(crate) fn write_failed(&self, error: Error) -> bool {
+        if !self.0.has(READS_ON) || self.0.has(DESTROYED | PEER_ENDED) {
+            self.break_with(error);
+            return false;
+        }
+        // Nothing more is sent, no FIN either: the peer's end is that of the socket.
+        self.0.set(ENDED | FINISHED);
+        self.0.cold.with(|cold| _ = cold.write_error.get_or_insert(error));
+        true
+    }
+
+    /// Has `on_drain` called when the kernel has taken all queued data, although no write has returned `false`. Does nothing if
+    /// nothing is queued.
+    pub fn request_drain(&self) {
+        if self.buffered() > 0 {
+            self.0.set(NEED_DRAIN);
         }
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Cold {
     pub(crate) connecting: Option<Box<Connecting>>,
     /// Where an abort finds the socket.
     pub(crate) abort: Option<Registration>,
+    /// The error of a failed write, on a socket that is read on.
+    pub(crate) write_error: Option<Error>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +106,9 @@ pub(crate) const ABORTABLE: SocketFlags = Flags::bit(21);
 
 /// The program pulls: the loop reads nothing.
 pub(crate) const PULLED: SocketFlags = Flags::bit(22);
+
+/// After a failed write the socket is read on.
+pub(crate) const READS_ON: SocketFlags = Flags::bit(23);
 
 /// A pending call of the handler, made by an `on_notify` of the stream.
 pub(crate) enum Due {
@@ -241,6 +246,9 @@ impl SocketInner {
                 return Error::new(ErrorCode::SocketClosedBeforeConnection, message);
             }
             return Error::closed("write: the socket is closed");
+        }
+        if let Some(error) = self.cold.peek(|cold| cold.write_error.clone()).flatten() {
+            return error;
         }
         if self.has(ENDED_BY_PEER) {
             return Error::new(

@@ -119,7 +119,12 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
             }
             Ok(()) => {}
             // After `destroy` this does nothing: a close cancels the queue, which is not a separate error.
-            Err(error) => socket.break_with(error.into()),
+            Err(error) => {
+                let error = error.into();
+                if socket.write_failed(Clone::clone(&error)) {
+                    up(socket, "SocketHandler::on_write_failed", || handler.on_write_failed(socket, &error));
+                }
+            }
         }
     }
 

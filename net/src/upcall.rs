@@ -97,6 +97,13 @@ pub trait SocketHandler {
         let _ = socket;
     }
 
+    /// Queued output could not be written, on a socket that
+    /// [reads on](crate::ConnectOptions#structfield.read_after_failed_write). What the peer has sent before follows, and then
+    /// `on_end` or `on_error`. Node has no such event.
+    fn on_write_failed(&mut self, socket: &Socket, error: &Error) {
+        let _ = (socket, error);
+    }
+
     /// The kernel has taken everything written before `end`, and the FIN ('finish').
     fn on_finish(&mut self, socket: &Socket) {
         let _ = socket;
