@@ -9,6 +9,7 @@ use crate::proto::EncodeError;
 use crate::upcall::ClientHandler;
 use crate::uv_core::names::Family;
 use bytes::Bytes;
+use net::abort::AbortHandle;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -115,6 +116,12 @@ impl RequestBuilder {
     pub fn timeout(self, whole: Duration) -> Self {
         let limits = self.exchange.limits.get().whole(whole);
         self.time_limits(limits)
+    }
+
+    /// Lets an abort end the request, wherever it is: see [`ClientRequest::abort`].
+    pub fn abort(self, handle: &AbortHandle) -> Self {
+        self.exchange.rare(|rare| rare.abort = Some(handle.clone()));
+        self
     }
 
     /// Connects to a Unix socket, whatever the host of the URL is.

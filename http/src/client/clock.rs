@@ -2,6 +2,7 @@
 
 use super::error::At;
 use super::options::Phase;
+use async_wrap::Heard;
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub(crate) struct Clock {
     since: Cell<Duration>,
     /// When bytes last moved, either way.
     moved: Cell<Duration>,
+    /// What the server had taken of the request at the last look.
+    fetched: Cell<u64>,
     /// What the phases before it took.
     spent: [Cell<Duration>; Phase::COUNT],
 }
@@ -23,6 +26,7 @@ impl Clock {
     pub(crate) fn start(&self, now: Duration) {
         self.spent.iter().for_each(|spent| spent.set(Duration::ZERO));
         [&self.began, &self.since, &self.moved].iter().for_each(|time| time.set(now));
+        self.fetched.set(0);
         self.phase.set(None);
     }
 
@@ -39,6 +43,18 @@ impl Clock {
     /// Bytes have moved.
     pub(crate) fn note_move(&self, now: Duration) {
         self.moved.set(now);
+    }
+
+    /// Corrects the times by what the loop has heard of: see [`Heard::latest`].
+    pub(crate) fn correct(&self, heard: Heard) {
+        for time in [&self.moved, &self.since] {
+            time.set(heard.latest(time.get()));
+        }
+    }
+
+    /// Notes what the server has taken of the request. Returns whether that is not what it was.
+    pub(crate) fn note_fetched(&self, fetched: u64) -> bool {
+        self.fetched.replace(fetched) != fetched
     }
 
     pub(crate) fn phase(&self) -> Option<Phase> {

@@ -16,10 +16,11 @@ use crate::trace::up;
 use crate::upcall::ClientHandler;
 use crate::{Error as CallError, Result};
 use async_wrap::layer::{ColdCell, HandlerCell};
-use async_wrap::{AsyncContext, AsyncId, Provider};
+use async_wrap::{AsyncContext, AsyncId, Provider, Timeout};
 use bytes::Bytes;
+use net::abort::{Abort, AbortHandle, Registration};
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// How much of a response is read for the sake of its connection although no handler wants it.
@@ -38,6 +39,8 @@ pub(crate) struct Exchange {
     connection: RefCell<Option<Rc<Connection>>>,
     /// What the agent knows the request by, while it waits.
     pub(crate) ticket: Cell<u32>,
+    /// Its place among the requests that are under way.
+    pub(super) key: Cell<usize>,
     /// Bytes of the response's body so far.
     received: Cell<u64>,
     rare: ColdCell<Rare>,
@@ -59,13 +62,17 @@ pub(crate) struct Facts {
     pub(crate) is_discarded: bool,
     /// A write has returned `false`.
     pub(crate) needs_drain: bool,
-    /// The body's end is written, which the handler is to be told.
+    /// All of the request is written, which the handler is to be told.
     pub(crate) finish_due: bool,
+    /// The handler is, or will be, told that.
+    pub(crate) is_finished: bool,
     /// The server takes no more of the body.
     pub(crate) is_refused: bool,
     /// The connection had served another request.
     pub(crate) is_reused: bool,
     pub(crate) was_retried: bool,
+    /// A limit of time is too short for the looks at all requests.
+    pub(super) has_fine_limits: bool,
 }
 
 /// What few requests have.
@@ -75,6 +82,11 @@ pub(super) struct Rare {
     pub(super) stash: Vec<u8>,
     /// Why the connection broke, until its close is told.
     pub(super) cause: Option<net::Error>,
+    /// When the limit of time passes that has a timer.
+    pub(super) timer: Option<(Duration, Timeout)>,
+    /// What aborts the request, before it begins.
+    pub(super) abort: Option<AbortHandle>,
+    abortable: Option<Registration>,
 }
 
 impl Exchange {
@@ -91,6 +103,7 @@ impl Exchange {
             decoder: Cell::default(),
             connection: RefCell::default(),
             ticket: Cell::default(),
+            key: Cell::new(usize::MAX),
             received: Cell::default(),
             rare: ColdCell::empty(),
         }
@@ -111,8 +124,22 @@ impl Exchange {
         self.handler.set(place(self.handler.take(), handler));
         self.context.set(shared.env.new_context(Provider::HttpClientRequest));
         self.clock.start(shared.now());
+        let abort = self.peek_rare(|rare| rare.abort.take());
+        if abort.as_ref().is_some_and(AbortHandle::is_aborted) {
+            return self.fail(Error::new(ErrorKind::Aborted));
+        }
+        if let Some(abort) = abort {
+            let this: Weak<Self> = Rc::downgrade(self);
+            self.rare(|rare| rare.abortable = Some(abort.register(this)));
+        }
         self.enter(Phase::Queue);
+        Shared::watch(&self.core, self);
         self.core.begin(self);
+    }
+
+    /// Does something of which the request is the cause.
+    pub(super) fn run_within(&self, work: impl FnOnce()) {
+        self.core.shared.env.run_in_context(self.context.get(), work);
     }
 
     pub(crate) fn async_id(&self) -> AsyncId {
@@ -144,8 +171,11 @@ impl Exchange {
     }
 
     /// A phase begins.
-    pub(crate) fn enter(&self, phase: Phase) {
+    pub(crate) fn enter(self: &Rc<Self>, phase: Phase) {
         self.clock.enter(phase, self.core.shared.now());
+        if self.facts.get().has_fine_limits || phase == Phase::AwaitContinue {
+            self.arm();
+        }
     }
 
     /// The connection that carries the request, or is being made for it.
@@ -194,11 +224,11 @@ impl Exchange {
     }
 
     /// Has the request sent from its beginning.
-    pub(crate) fn rewind(&self) {
+    pub(crate) fn rewind(self: &Rc<Self>) {
         self.decoder.set(ResponseDecoder::new());
         self.upload.borrow_mut().rewind();
         self.peek_rare(|rare| rare.cause = None);
-        self.change(|facts| facts.is_refused = false);
+        self.change(|facts| (facts.is_refused, facts.is_finished, facts.finish_due) = (false, false, false));
         self.enter(Phase::Queue);
     }
 
@@ -237,6 +267,9 @@ impl Exchange {
         write(&mut upload, connection.as_ref().filter(|_| can_send));
         let waiting = upload.waiting();
         drop(upload);
+        if self.facts.get().is_refused {
+            return Err(CallError::Closed);
+        }
         if last && let Some(connection) = &connection {
             connection.request_ended(self);
         }
@@ -309,17 +342,23 @@ impl Exchange {
     /// The last of a request that is over.
     pub(super) fn close(this: Rc<Self>) {
         this.call("ClientHandler::on_close", |handler, request| handler.on_close(request));
-        this.forget_handler();
-        this.core.shared.env.emit_destroy(this.context.take().async_id());
+        this.leave();
         Shared::give(this);
+    }
+
+    /// Nothing follows any more.
+    fn leave(&self) {
+        self.disarm();
+        self.forget_handler();
+        self.core.shared.leave(self);
+        self.core.shared.env.emit_destroy(self.context.take().async_id());
     }
 
     /// A callback has panicked: the handler gets no further call.
     pub(super) fn give_up(&self) {
         self.change(|facts| facts.is_over = true);
         self.set_connection(None);
-        self.forget_handler();
-        self.core.shared.env.emit_destroy(self.context.take().async_id());
+        self.leave();
     }
 
     fn forget_handler(&self) {
@@ -344,6 +383,12 @@ impl Exchange {
                 }
             });
         });
+    }
+}
+
+impl Abort for Exchange {
+    fn abort(self: Rc<Self>) {
+        self.end_with(ErrorKind::Aborted);
     }
 }
 

@@ -49,6 +49,7 @@ mod connection;
 mod error;
 mod exchange;
 mod futures;
+mod limits;
 mod options;
 mod place;
 mod request;

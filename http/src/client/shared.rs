@@ -4,7 +4,8 @@ use super::Exchange;
 use super::options::TimeLimits;
 use crate::agent::Core;
 use crate::proto::FieldTable;
-use async_wrap::Environment;
+use async_wrap::{Environment, Timeout};
+use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ pub(crate) struct Shared {
     /// What is being sent.
     pub(crate) output: RefCell<Vec<u8>>,
     spare: RefCell<Vec<Rc<Exchange>>>,
+    /// The requests that are under way, and the timer that looks at them.
+    pub(super) active: RefCell<Slab<Rc<Exchange>>>,
+    pub(super) looking: RefCell<Option<Timeout>>,
     /// The program has dropped its last handle of the agent. Records refer to the agent, so none is kept from then on.
     is_abandoned: Cell<bool>,
 }
@@ -30,6 +34,8 @@ impl Shared {
             table: Cell::default(),
             output: RefCell::default(),
             spare: RefCell::default(),
+            active: RefCell::default(),
+            looking: RefCell::default(),
             is_abandoned: Cell::default(),
         }
     }
@@ -60,9 +66,14 @@ impl Shared {
         }
     }
 
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.is_abandoned.get()
+    }
+
     /// No further request will be made.
     pub(crate) fn abandon(&self) {
         self.is_abandoned.set(true);
         drop(self.spare.take());
+        self.stop_looking();
     }
 }

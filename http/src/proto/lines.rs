@@ -160,10 +160,12 @@ impl FieldLines {
         Ok(())
     }
 
-    /// Whether there is a line of a field.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.as_slice().split(|byte| *byte == b'\n').any(|line| {
-            line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name.as_bytes())
+    /// The values of the lines of a field.
+    pub(super) fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        self.as_slice().split(|byte| *byte == b'\n').filter_map(move |line| {
+            let (own, value) = line.split_at_checked(name.len())?;
+            let value = value.strip_prefix(b": ").filter(|_| own.eq_ignore_ascii_case(name.as_bytes()))?;
+            Some(value.trim_ascii())
         })
     }
 

@@ -5,7 +5,7 @@ use super::{Connection, Stage};
 use crate::client::Exchange;
 use crate::client::error::{Error, ErrorKind};
 use crate::client::options::Phase;
-use crate::proto::{Fields, IncomingResponse, ResponseEvent};
+use crate::proto::{Fields, IncomingResponse, ParseError, ResponseEvent};
 use async_wrap::layer::OnDrop;
 use std::rc::Rc;
 
@@ -69,7 +69,7 @@ pub(super) fn end(connection: &Rc<Connection>) {
     let mut decoder = exchange.decoder.take();
     let finished = decoder.finish();
     exchange.decoder.set(decoder);
-    if finished != Ok(true) {
+    if finished != Ok(true) || !exchange.is_end_orderly() {
         return connection.on_lost();
     }
     // The body that only this end delimits is complete.
@@ -81,6 +81,7 @@ pub(super) fn end(connection: &Rc<Connection>) {
 fn on_information(connection: &Rc<Connection>, exchange: &Rc<Exchange>, head: &IncomingResponse<'_>) -> Turn {
     let is_awaited = head.status == 100 && exchange.upload.borrow().awaits_continue();
     if is_awaited {
+        // The handler may write more, behind what has waited.
         connection.release(exchange);
         exchange.call("ClientHandler::on_continue", |handler, request| handler.on_continue(request));
     } else {
@@ -133,6 +134,12 @@ fn on_upgrade(
     head: &IncomingResponse<'_>,
     rest: &[u8],
 ) -> Turn {
+    let is_offered = head.status != 101 || is_upgrade_offered(exchange, head);
+    if !is_offered || !exchange.upload.borrow().is_ended() {
+        let fault = ErrorKind::InvalidResponse(ParseError::UnexpectedUpgrade, 0);
+        connection.fail(exchange, Error::new(fault));
+        return Turn::Over;
+    }
     on_head(exchange, head);
     if !connection.serves(exchange) {
         return Turn::Over;
@@ -148,6 +155,13 @@ fn on_upgrade(
     let socket = connection.socket.clone();
     exchange.call("ClientHandler::on_upgrade", |handler, request| handler.on_upgrade(request, socket, rest));
     Turn::Ended
+}
+
+/// Whether the server switches to protocols that the request has offered.
+fn is_upgrade_offered(exchange: &Exchange, head: &IncomingResponse<'_>) -> bool {
+    let upload = exchange.upload.borrow();
+    let mut protocols = head.fields.get_all("Upgrade").flat_map(|value| value.split(|byte| *byte == b','));
+    protocols.all(|protocol| upload.head.offers(protocol.trim_ascii()))
 }
 
 /// For how many seconds the server says that it keeps the connection: `timeout` in `Keep-Alive`. 0 if it does not say.

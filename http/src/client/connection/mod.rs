@@ -77,7 +77,8 @@ impl Connection {
             let origin = exchange.origin.borrow();
             (origin.connect_options(), origin.is_looked_up())
         };
-        exchange.enter(if is_looked_up { Phase::Resolve } else { Phase::Connect });
+        let phase = if is_looked_up { Phase::Resolve } else { Phase::Connect };
+        exchange.enter(phase);
         let socket = Socket::connect(&core.shared.env, options, Unborn)?;
         let connection = Rc::new(Self {
             core: Rc::clone(core),
@@ -101,6 +102,19 @@ impl Connection {
         exchange.change(|facts| facts.is_reused = true);
         self.socket.ref_();
         self.socket.notify();
+    }
+
+    /// Begins with a further request, unless the server has ended the connection meanwhile, or has sent what no request has asked
+    /// for.
+    fn begin_again(self: &Rc<Self>) {
+        if self.socket.may_have_input() {
+            return self.on_lost();
+        }
+        if let Some(exchange) = &*self.exchange.borrow() {
+            // To hooks the connection is another one with each request, which is its cause.
+            exchange.run_within(|| self.socket.stream().renew_context());
+        }
+        self.start();
     }
 
     /// Whether it carries a request that may be written.
@@ -216,7 +230,8 @@ impl Connection {
         let keep = if has_surplus || !is_sent { Keep::No } else { exchange.keep() };
         if keep != Keep::No && waiting > 0 {
             self.stage.set(Stage::Finishing);
-            return;
+            self.socket.request_drain();
+            return exchange.enter(Phase::Send);
         }
         self.detach();
         exchange.set_connection(None);
@@ -242,6 +257,7 @@ impl Connection {
             self.rest(exchange.keep());
             return Exchange::close(exchange);
         }
+        self.request_written(&exchange);
         self.report(&exchange);
     }
 
@@ -297,13 +313,19 @@ impl SocketHandler for ConnectionTower {
         });
     }
 
+    fn on_write_failed(&mut self, _: &Socket, error: &net::Error) {
+        if let Some(exchange) = &*self.0.exchange.borrow() {
+            exchange.refuse_body(error.clone());
+        }
+    }
+
     fn on_drain(&mut self, _: &Socket) {
         self.follow(Connection::on_drained);
     }
 
     fn on_notify(&mut self, _: &Socket) {
         self.follow(|connection| match connection.stage.get() {
-            Stage::Assigned => connection.start(),
+            Stage::Assigned => connection.begin_again(),
             Stage::Serving => connection.go_on(),
             _ => {}
         });

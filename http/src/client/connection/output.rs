@@ -8,6 +8,7 @@ use crate::client::Exchange;
 use crate::client::options::Phase;
 use crate::client::upload::Upload;
 use crate::proto::recycle;
+use crate::uv_core::Errno;
 use bytes::Bytes;
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -17,6 +18,21 @@ const COPIED_BODY: usize = 16 * 1024;
 
 /// A buffer larger than this is not kept.
 const KEPT_CAPACITY: usize = 64 * 1024;
+
+impl Exchange {
+    /// The connection takes no more of the request.
+    pub(super) fn refuse_body(&self, error: net::Error) {
+        self.change(|facts| facts.is_refused = true);
+        self.rare(|rare| _ = rare.cause.get_or_insert(error));
+    }
+
+    /// Whether the end of the connection is an orderly one. After a failed write the kernel reports any end as such; EPIPE tells
+    /// that the server's FIN had come before the connection broke.
+    pub(super) fn is_end_orderly(&self) -> bool {
+        self.peek_rare(|rare| rare.cause.as_ref().map(net::Error::errno))
+            .is_none_or(|errno| errno == Some(Errno::EPIPE))
+    }
+}
 
 impl Connection {
     /// Begins with the request that the connection has: what was written of it so far is sent.
@@ -97,11 +113,11 @@ impl Connection {
         }
     }
 
-    /// Notes what came of sending. A refusal destroys the socket, whose `on_close` ends the request.
+    /// Notes what came of sending. After a failure the response may still come: the end of the input ends the request.
     fn note_sent(&self, exchange: &Exchange, sent: net::Result<bool>) {
         match sent {
             Ok(is_welcome) => exchange.change(|facts| facts.needs_drain |= !is_welcome),
-            Err(_) => exchange.change(|facts| facts.is_refused = true),
+            Err(error) => exchange.refuse_body(error),
         }
     }
 
@@ -112,23 +128,32 @@ impl Connection {
     }
 
     /// Moves on to the next phase, if all of the request that can be sent is sent.
-    pub(super) fn request_written(&self, exchange: &Exchange) {
+    pub(super) fn request_written(&self, exchange: &Rc<Exchange>) {
         let upload = exchange.upload.borrow();
-        if exchange.facts().has_response || !upload.is_head_sent() {
+        let (facts, phase) = (exchange.facts(), exchange.clock.phase());
+        if !upload.is_head_sent() || facts.is_refused {
             return;
         }
-        if upload.awaits_continue() {
+        let is_sent = upload.is_ended() && !upload.awaits_continue();
+        if is_sent && !facts.is_finished {
+            exchange.change(|facts| (facts.is_finished, facts.finish_due) = (true, true));
+        }
+        // From the head of the response on the phase is that of its body.
+        if facts.has_response {
+            return;
+        }
+        if upload.awaits_continue() && phase != Some(Phase::AwaitContinue) {
             exchange.enter(Phase::AwaitContinue);
-        } else if upload.is_ended() {
-            exchange.change(|facts| facts.finish_due = true);
-            if self.socket.buffered() == 0 {
-                exchange.enter(Phase::Head);
+        } else if is_sent && phase != Some(Phase::Head) {
+            match self.socket.buffered() {
+                0 => exchange.enter(Phase::Head),
+                _ => self.socket.request_drain(),
             }
         }
     }
 
     /// Sends the body that has waited for `100 Continue`.
-    pub(super) fn release(&self, exchange: &Rc<Exchange>) {
+    pub(crate) fn release(&self, exchange: &Rc<Exchange>) {
         let mut upload = exchange.upload.borrow_mut();
         if !upload.release() {
             return;

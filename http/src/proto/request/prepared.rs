@@ -163,7 +163,13 @@ impl OutgoingRequest {
 
     /// Whether the server is told by an `Idempotency-Key` which request this is, so that it can be sent twice.
     pub(crate) fn has_idempotency_key(&self) -> bool {
-        self.lines.has("Idempotency-Key")
+        self.lines.values("Idempotency-Key").next().is_some()
+    }
+
+    /// Whether the request offers to change to a protocol.
+    pub(crate) fn offers(&self, protocol: &[u8]) -> bool {
+        let mut offered = self.lines.values("Upgrade").flat_map(chars::list);
+        offered.any(|offer| offer.eq_ignore_ascii_case(protocol))
     }
 
     /// Whether a `Host` is set.
