@@ -9,9 +9,10 @@ use async_wrap::layer::Printable;
 use async_wrap::{Environment, Timeout};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
 use cluster::{Backoff, Primary, Settings, Worker, WorkerHandle};
+use http::proto::ParseError;
 use http::upcall::RequestHandler;
 use http::{Request, Response, Server, ServerOptions};
-use net::{Address, ListenOptions, ListenPhase, Socket};
+use net::{Address, Dropped, ListenOptions, ListenPhase, Socket};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -326,8 +327,32 @@ impl<A: RequestHandler> RequestHandler for WorkerApp<A> {
         self.app.accepts_upgrade(request)
     }
 
+    fn accepts_method(&mut self, method: &str) -> bool {
+        self.app.accepts_method(method)
+    }
+
+    fn accepts_overload(&mut self, request: &Request<'_>) -> bool {
+        self.app.accepts_overload(request)
+    }
+
+    fn accepts_silence(&mut self, socket: &Socket) -> bool {
+        self.app.accepts_silence(socket)
+    }
+
     fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {
         self.app.on_upgrade(request, socket, head);
+    }
+
+    fn on_client_error(&mut self, error: ParseError, socket: &Socket) {
+        self.app.on_client_error(error, socket);
+    }
+
+    fn on_listening(&mut self, server: &Server) {
+        self.app.on_listening(server);
+    }
+
+    fn on_drop(&mut self, server: &Server, dropped: Dropped) {
+        self.app.on_drop(server, dropped);
     }
 
     fn on_close(&mut self, server: &Server) {

@@ -115,6 +115,31 @@ fn a_request_that_is_under_way_is_answered_before_the_end() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn an_upgrade_and_a_method_of_the_upstream_s_own_pass_through_every_worker() -> Outcome {
+    for way in WAYS {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let to = format!("http://{}", listener.local_addr()?);
+        let (proxy, address, _) = start(&[&["proxy", "--addr", "127.0.0.1:0", "--to", &to], way].concat())?;
+        let client = thread::spawn(move || {
+            let offer = "BREW / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: tea\r\n\r\n";
+            ask(address, offer).map_err(|error| error.to_string())
+        });
+        let (mut upstream, _) = listener.accept()?;
+        let mut head = [0; 1024];
+        let len = upstream.read(&mut head)?;
+        assert!(head[..len].starts_with(b"BREW / HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&head[..len]));
+        upstream.write_all(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: tea\r\n\r\nearl grey",
+        )?;
+        drop(upstream);
+        let answer = client.join().map_err(|_| "the client has panicked")??;
+        assert!(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("earl grey"), "{way:?}: {answer}");
+        proxy.end()?;
+    }
+    Ok(())
+}
+
 /// What a program says that may not be on this machine.
 fn of_program(command: &mut Command) -> Outcome<Option<Output>> {
     match command.output() {

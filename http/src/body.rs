@@ -72,13 +72,28 @@ impl Body {
     /// called last, unless another handler takes its place. A handler that is set too late gets `on_abort`: the connection
     /// is closed, or the body, even an empty one, was discarded behind its response or went to another handler.
     pub fn set_handler(&self, handler: impl BodyHandler + 'static) {
+        self.set_place(&Self::place(handler));
+    }
+
+    /// The place of a handler, which one body after another may have.
+    pub(crate) fn place(handler: impl BodyHandler + 'static) -> BodyPlace {
         let place = place(handler);
-        let mut handler: Option<BodyPlace> = Some(Rc::new(move |call| place(&mut |handler| call(handler))));
+        Rc::new(move |call| place(&mut |handler| call(handler)))
+    }
+
+    /// Whether both are handles of one body.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.connection, &other.connection) && self.number == other.number
+    }
+
+    /// Sets the handler by its place.
+    pub(crate) fn set_place(&self, place: &BodyPlace) {
+        let mut handler = Some(place);
         if self.is_current() {
             let old = self.connection.pipeline.with(self.number, |exchange, _| {
                 let extra = exchange.extra_mut();
                 extra.wants_body = true;
-                (std::mem::replace(&mut extra.body_handler, handler.take()), exchange.context)
+                (std::mem::replace(&mut extra.body_handler, handler.take().map(Rc::clone)), exchange.context)
             });
             if let Some((_, context)) = &old {
                 // Behind the borrow, since values may do anything when they are dropped.
@@ -89,7 +104,7 @@ impl Body {
         match handler {
             None if self.connection.state.claim_body() => self.on_flowing(),
             None => {}
-            Some(handler) => self.refuse_handler(handler),
+            Some(handler) => self.refuse_handler(Rc::clone(handler)),
         }
     }
 

@@ -247,14 +247,23 @@ impl Response {
     /// Sets the handler of this response's events, in place of the one before. It is also told of a client that has ended
     /// its side before. If the response has ended, or its connection is closed, the handler is dropped.
     pub fn set_handler(&self, handler: impl ResponseHandler + 'static) {
+        self.set_place(&Self::place(handler));
+    }
+
+    /// The place of a handler, which one response after another may have.
+    pub(crate) fn place(handler: impl ResponseHandler + 'static) -> ResponsePlace {
         let place = place(handler);
-        let mut handler: Option<ResponsePlace> =
-            Some(Rc::new(move |call| place(&mut |handler| call(handler))));
+        Rc::new(move |call| place(&mut |handler| call(handler)))
+    }
+
+    /// Sets the handler by its place.
+    pub(crate) fn set_place(&self, place: &ResponsePlace) {
+        let mut handler = Some(place);
         let old = self.with(|exchange| {
             let extra = exchange.extra_mut();
             extra.knows_end = false;
             extra.waiting = None;
-            (std::mem::replace(&mut extra.handler, handler.take()), exchange.context)
+            (std::mem::replace(&mut extra.handler, handler.take().map(Rc::clone)), exchange.context)
         });
         if let Some((_, context)) = &old {
             // Behind the borrow, since values may do anything when they are dropped.
@@ -298,6 +307,17 @@ impl Response {
             Ok(prepare(&mut exchange.head)?)
         })?;
         Ok(())
+    }
+
+    /// Has no handler called any more: a call that comes behind the response has to wait in memory of its own.
+    pub(crate) fn forget_handler(&self) {
+        let handler = self.with(|exchange| exchange.extra_mut().handler.take());
+        drop(handler);
+    }
+
+    /// Whether both are handles of one response.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.connection, &other.connection) && self.number == other.number
     }
 
     /// Has the connection end behind this response, although its head may not say so.

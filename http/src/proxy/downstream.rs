@@ -4,7 +4,7 @@
 //! here, with the encoder that the server uses, and is the last response on its connection.
 
 use super::fields;
-use super::tunnel::Tunnel;
+use super::tunnel::{Tunnel, Use};
 use crate::proto::{EncodeError, Encoder, Fields, IncomingResponse, RequestFacts, ResponseHead};
 use crate::server::Core as ServerCore;
 use crate::{Body, Request, Response, Result};
@@ -93,6 +93,7 @@ impl Downstream {
                 if is_cut {
                     response.close_behind();
                 }
+                response.forget_handler();
                 response.end(b"")
             }
             Self::Raw(raw) => raw.end(),
@@ -195,6 +196,14 @@ impl Raw {
         }
     }
 
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    pub(super) fn is_on(&self, socket: &Socket) -> bool {
+        self.socket.async_id() == socket.async_id()
+    }
+
     /// Prepares the head of a response that is the last of HTTP on this connection.
     fn begin(
         &self,
@@ -246,13 +255,13 @@ impl Raw {
     }
 
     /// The offer is accepted, and the head of the 101 is prepared: both connections become one.
-    pub(super) fn join(&self, upstream: &Socket, surplus: &[u8]) -> Result<()> {
+    pub(super) fn join(&self, upstream: &Socket, surplus: &[u8], used: Use) -> Result<()> {
         self.output.borrow_mut().due.extend_from_slice(surplus);
         self.send()?;
         if !self.early.is_empty() {
             upstream.write(&self.early)?;
         }
-        Tunnel::join(&self.socket, upstream);
+        Tunnel::join(&self.socket, upstream, used);
         Ok(())
     }
 }

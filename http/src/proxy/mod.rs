@@ -78,7 +78,7 @@ use downstream::{Answer, Downstream, Raw};
 use fields::{Refusal, Via};
 use net::Socket;
 use relay::Relay;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
@@ -87,6 +87,9 @@ use upstreams::Upstreams;
 
 /// The target of what is told to `log`: upstreams that are left out, as warnings.
 const TARGET: &str = "http::proxy";
+
+/// Relays kept for reuse: more requests than that are under way only in a burst.
+const SPARE_RELAYS: usize = 256;
 
 /// A handler of requests that passes them on: see the [module](self).
 pub struct Proxy {
@@ -103,9 +106,25 @@ struct Core {
     via: Via,
     /// Room for what is put together of a request.
     scratch: RefCell<(Vec<u8>, String)>,
+    /// Relays that are out of use: a request in the steady state allocates none.
+    spare: RefCell<Vec<Rc<Relay>>>,
+    /// The proxy is dropped. Relays refer to what they share, so none is kept from then on.
+    is_abandoned: Cell<bool>,
 }
 
 impl Core {
+    fn take_relay(self: &Rc<Self>) -> Rc<Relay> {
+        let spare = self.spare.borrow_mut().pop();
+        spare.unwrap_or_else(|| Relay::new(self))
+    }
+
+    fn give_relay(&self, relay: &Rc<Relay>) {
+        let mut spare = self.spare.borrow_mut();
+        if !self.is_abandoned.get() && spare.len() < SPARE_RELAYS {
+            spare.push(Rc::clone(relay));
+        }
+    }
+
     /// The loop's clock.
     fn now(&self) -> Duration {
         self.client.environment().loop_handle().now()
@@ -135,6 +154,8 @@ impl Proxy {
             upstreams,
             name,
             scratch: RefCell::default(),
+            spare: RefCell::default(),
+            is_abandoned: Cell::default(),
         };
         Ok(Self { core: Rc::new(core) })
     }
@@ -143,6 +164,13 @@ impl Proxy {
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.core.client
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.core.is_abandoned.set(true);
+        drop(self.core.spare.take());
     }
 }
 

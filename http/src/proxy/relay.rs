@@ -22,18 +22,26 @@ use super::downstream::{Answer, Downstream};
 use super::failure::{explain, is_idempotent, is_unsent, outcome};
 use super::fields::{self, Passage};
 use super::sides::{BodySide, ClientSide, UpstreamSide};
+use super::tunnel::Use;
 use super::upstreams::{Outcome, Tried};
 use super::{Core, TARGET};
-use crate::Body;
 use crate::client::{ClientRequest, Error, ErrorKind, RequestBuilder};
-use crate::proto::{Expect, Fields, Framing, IncomingResponse, OwnedHead, RequestHead};
-use net::{Address, Socket};
+use crate::connection::{BodyPlace, ResponsePlace};
+use crate::proto::{
+    Expect, Fields, Framing, IncomingResponse, KEPT_CAPACITY, OwnedHead, RequestHead, recycle,
+};
+use crate::{Body, Response};
+use net::Socket;
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 pub(super) struct Relay {
     core: Rc<Core>,
-    downstream: Downstream,
+    /// Where the handlers are that the server calls. They do not own the relay, which serves one request after another, as the
+    /// client's record of a request does: the handler of the request at its upstream owns it.
+    response_place: ResponsePlace,
+    body_place: BodyPlace,
+    downstream: RefCell<Option<Downstream>>,
     request: RefCell<Option<ClientRequest>>,
     kept: RefCell<Kept>,
     tried: Cell<Tried>,
@@ -48,6 +56,16 @@ struct Kept {
     head: OwnedHead,
     /// What was read of the body.
     body: Vec<u8>,
+}
+
+impl Kept {
+    /// Forgets the request, and keeps buffers that are small.
+    fn clear(&mut self) {
+        recycle(&mut self.body, 0, KEPT_CAPACITY);
+        if self.head.capacity() > KEPT_CAPACITY {
+            self.head = OwnedHead::default();
+        }
+    }
 }
 
 /// How far a relay is.
@@ -69,29 +87,78 @@ struct Facts {
 }
 
 impl Relay {
-    /// Begins to pass a request on.
-    pub(super) fn start(core: &Rc<Core>, head: &RequestHead<'_>, downstream: Downstream) -> Rc<Self> {
-        let is_kept = core.upstreams.len() > 1;
-        let facts = Facts { is_kept, is_idempotent: is_idempotent(head), ..Facts::default() };
-        let mut kept = Kept::default();
-        if is_kept {
-            kept.head.copy(head);
-        }
-        let relay = Rc::new(Self {
+    /// A relay without a request.
+    pub(super) fn new(core: &Rc<Core>) -> Rc<Self> {
+        Rc::new_cyclic(|relay| Self {
             core: Rc::clone(core),
-            downstream,
+            response_place: Response::place(ClientSide(Weak::clone(relay))),
+            body_place: Body::place(BodySide(Weak::clone(relay))),
+            downstream: RefCell::default(),
             request: RefCell::default(),
-            kept: RefCell::new(kept),
+            kept: RefCell::default(),
             tried: Cell::default(),
             upstream: Cell::default(),
-            facts: Cell::new(facts),
-        });
-        match &relay.downstream {
-            Downstream::Http(response, _) => response.set_handler(ClientSide(Rc::clone(&relay))),
-            Downstream::Raw(_) => relay.downstream.socket().set_handler(ClientSide(Rc::clone(&relay))),
+            facts: Cell::default(),
+        })
+    }
+
+    /// Forgets its request, and keeps the buffers.
+    pub(super) fn clear(&self) {
+        // What these were handles of may be dropped with them.
+        drop((self.request.take(), self.downstream.take()));
+        self.kept.borrow_mut().clear();
+        self.tried.take();
+        self.upstream.take();
+        self.facts.take();
+    }
+
+    /// Begins to pass a request on.
+    pub(super) fn start(core: &Rc<Core>, head: &RequestHead<'_>, downstream: Downstream) {
+        let relay = core.take_relay();
+        let is_kept = core.upstreams.len() > 1;
+        relay.facts.set(Facts { is_kept, is_idempotent: is_idempotent(head), ..Facts::default() });
+        if is_kept {
+            relay.kept.borrow_mut().head.copy(head);
         }
+        match &downstream {
+            Downstream::Http(response, _) => response.set_place(&relay.response_place),
+            Downstream::Raw(raw) => raw.socket().set_handler(ClientSide(Rc::downgrade(&relay))),
+        }
+        relay.downstream.replace(Some(downstream));
         relay.send(head, None);
-        relay
+    }
+
+    /// The last owner gives it back.
+    pub(super) fn give(relay: &Rc<Self>) {
+        // The request may be on its way to another upstream.
+        if Rc::strong_count(relay) == 1 {
+            relay.clear();
+            relay.core.give_relay(relay);
+        }
+    }
+
+    /// Works on the client's side, while there is one.
+    fn with<R: Default>(&self, work: impl FnOnce(&Downstream) -> R) -> R {
+        self.downstream.borrow().as_ref().map(work).unwrap_or_default()
+    }
+
+    /// Whether this is the response of the request at hand.
+    pub(super) fn is_for(&self, response: &Response) -> bool {
+        self.with(|downstream| matches!(downstream, Downstream::Http(own, _) if own.is_same(response)))
+    }
+
+    /// Whether this is the body of the request at hand.
+    pub(super) fn is_of(&self, body: &Body) -> bool {
+        self.with(|downstream| downstream.body().is_some_and(|own| own.is_same(body)))
+    }
+
+    /// Whether this is the connection of the offer at hand.
+    pub(super) fn is_on(&self, socket: &Socket) -> bool {
+        self.with(|downstream| matches!(downstream, Downstream::Raw(raw) if raw.is_on(socket)))
+    }
+
+    fn has_body(&self) -> bool {
+        self.with(|downstream| downstream.body().is_some())
     }
 
     fn change(&self, change: impl FnOnce(&mut Facts)) {
@@ -108,7 +175,7 @@ impl Relay {
         self.tried.set(tried);
         let Some(index) = chosen else { return self.refuse(failed) };
         self.upstream.set(Some(index));
-        let has_body = self.downstream.body().is_some();
+        let has_body = self.has_body();
         let builder = self.build(head, index);
         let handler = UpstreamSide(Rc::clone(self));
         let begun = if has_body { builder.begin(handler) } else { builder.send(handler) };
@@ -131,32 +198,39 @@ impl Relay {
     fn build(&self, head: &RequestHead<'_>, index: usize) -> RequestBuilder {
         let core = &*self.core;
         let upstream = &core.upstreams[index];
-        let client = match self.downstream.socket().remote_address() {
-            Some(Address::Tcp(address)) => Some(address.ip().to_canonical()),
-            _ => None,
-        };
-        let own = upstream.authority();
-        let host =
-            Some(head.authority()).filter(|host| core.options.pass_host && !host.is_empty()).unwrap_or(own);
+        let (client, offers_upgrade) = self.with(|downstream| {
+            let address = downstream.socket().remote_address();
+            let client =
+                address.and_then(|address| address.as_tcp()).map(|address| address.ip().to_canonical());
+            (client, matches!(downstream, Downstream::Raw(_)))
+        });
+        let host = Some(head.authority()).filter(|host| core.options.pass_host && !host.is_empty());
         let passage = Passage {
             client,
             trusts_client: core.options.trust_clients,
-            host,
+            host: host.unwrap_or_else(|| upstream.authority()),
             via: &core.via,
-            offers_upgrade: matches!(self.downstream, Downstream::Raw(_)),
+            offers_upgrade,
         };
         let mut scratch = core.scratch.borrow_mut();
-        let (bytes, text) = &mut *scratch;
-        text.clear();
-        fields::put_target(head, text);
-        let mut builder = core.client.request(head.method, upstream.url());
-        builder = builder.target(text);
+        let (bytes, url) = &mut *scratch;
+        url.clear();
+        url.push_str(upstream.url());
+        let is_of_server = head.path() == "*";
+        if !is_of_server {
+            fields::put_target(head, url);
+        }
+        let mut builder = core.client.request(head.method, &*url);
+        if is_of_server {
+            builder = builder.target("*");
+        }
+        // A builder that has failed stays as it is.
         let mut builder = Some(builder);
         let mut put = |name: &str, value: &[u8]| {
-            builder = builder.take().map(|builder| builder.append_field(name, value))
+            builder = builder.take().map(|builder| builder.append_field(name, value));
         };
-        if let Framing::Length(length @ 1..) = head.framing {
-            put("Content-Length", length.to_string().as_bytes());
+        if matches!(head.framing, Framing::Length(1..)) {
+            put("Content-Length", head.fields.get("content-length").unwrap_or_default());
         }
         fields::pass_request(head, &passage, bytes, put);
         builder.unwrap_or_else(|| core.client.request(head.method, upstream.url()))
@@ -165,7 +239,7 @@ impl Relay {
     /// Sends what was read of the body, and reads on.
     fn begin_body(self: &Rc<Self>, head: &RequestHead<'_>) {
         let (facts, request) = (self.facts.get(), self.request.borrow().clone());
-        let (Some(body), Some(request)) = (self.downstream.body(), request) else { return };
+        let Some(request) = request else { return };
         if !facts.is_body_claimed {
             if head.expect == Expect::Continue {
                 // The body waits with the client, until the upstream asks for it.
@@ -174,34 +248,41 @@ impl Relay {
             } else {
                 self.claim_body();
                 // The head leaves with the first of the body, or soon.
-                self.downstream.flush_soon();
+                self.with(Downstream::flush_soon);
             }
             return;
         }
         let kept = self.kept.borrow();
         let is_welcome = kept.body.is_empty() || request.write(&kept.body).unwrap_or(true);
+        drop(kept);
         if facts.is_body_ended {
             let _ = request.end(b"");
         } else if is_welcome {
-            body.resume();
+            self.on_upstream_drain();
         }
     }
 
-    pub(super) fn claim_body(self: &Rc<Self>) {
-        if let Some(body) = self.downstream.body()
-            && !self.facts.get().is_body_claimed
-            && !self.facts.get().is_over
-        {
+    pub(super) fn claim_body(&self) {
+        let facts = self.facts.get();
+        if !facts.is_body_claimed && !facts.is_over {
             self.change(|facts| facts.is_body_claimed = true);
-            body.set_handler(BodySide(Rc::clone(self)));
+            self.with(|downstream| {
+                downstream.body().iter().for_each(|body| body.set_place(&self.body_place));
+            });
         }
     }
 
     /// Does not wait for the upstream's demand without a limit.
     fn claim_body_later(self: &Rc<Self>) {
         let Some(limit) = self.core.options.time_limits.await_continue else { return };
-        let relay = Rc::downgrade(self);
-        let claim = move || relay.upgrade().iter().for_each(Self::claim_body);
+        let (relay, request) =
+            (Rc::downgrade(self), self.request.borrow().as_ref().map(ClientRequest::async_id));
+        // Unless it is over, and the relay has another one.
+        let is_same =
+            move |relay: &Self| relay.request.borrow().as_ref().map(ClientRequest::async_id) == request;
+        let claim = move || {
+            relay.upgrade().filter(|relay| is_same(relay)).iter().for_each(|relay| relay.claim_body());
+        };
         self.core.client.environment().set_timeout(limit, claim).unref();
     }
 
@@ -212,7 +293,7 @@ impl Relay {
         }
         let mut kept = self.kept.borrow_mut();
         if kept.body.len() + data.len() > self.core.options.max_replay {
-            *kept = Kept::default();
+            kept.clear();
             self.change(|facts| facts.is_kept = false);
         } else {
             kept.body.extend_from_slice(data);
@@ -259,7 +340,7 @@ impl Relay {
         let answer =
             Answer { status: 503, text: "the client has ended its side\n", error: "connection_terminated" };
         if !self.facts.get().has_begun {
-            let _ = self.downstream.answer(&self.core.name, &answer, true);
+            self.with(|downstream| _ = downstream.answer(&self.core.name, &answer, true));
         }
     }
 
@@ -273,7 +354,7 @@ impl Relay {
         self.request.take();
         if facts.has_begun {
             self.change(|facts| facts.is_over = true);
-            return self.downstream.break_off();
+            return self.with(Downstream::break_off);
         }
         let may_repeat =
             is_unsent(error) || (facts.is_idempotent && error.kind() == ErrorKind::ConnectionLost);
@@ -289,9 +370,9 @@ impl Relay {
     fn refuse(&self, error: Option<&Error>) {
         self.change(|facts| facts.is_over = true);
         let facts = self.facts.get();
-        let is_cut = self.downstream.body().is_some() && !facts.is_body_ended;
+        let is_cut = self.has_body() && !facts.is_body_ended;
         // Fails only if the client has left.
-        let _ = self.downstream.answer(&self.core.name, &explain(error), is_cut);
+        self.with(|downstream| _ = downstream.answer(&self.core.name, &explain(error), is_cut));
     }
 
     /// Some of the request's body has come.
@@ -320,15 +401,13 @@ impl Relay {
 
     /// The upstream has room again.
     pub(super) fn on_upstream_drain(&self) {
-        if let Some(body) = self.downstream.body() {
-            body.resume();
-        }
+        self.with(|downstream| downstream.body().iter().for_each(|body| body.resume()));
     }
 
     pub(super) fn on_information(&self, head: &IncomingResponse<'_>) {
         // The server itself sends 100, once the body is claimed.
         if !self.facts.get().is_over && head.status != 100 {
-            self.downstream.inform(head);
+            self.with(|downstream| downstream.inform(head));
         }
     }
 
@@ -337,22 +416,22 @@ impl Relay {
             return;
         }
         self.change(|facts| (facts.has_begun, facts.is_kept, facts.is_head_due) = (true, false, true));
-        if self.downstream.begin(head).is_err() {
+        if self.with(|downstream| downstream.begin(head).is_err()) {
             // The client has left, or the head cannot be sent.
             self.change(|facts| facts.has_begun = false);
             return request.abort();
         }
         if !matches!(head.framing, Framing::None | Framing::Length(0)) {
-            self.downstream.flush_soon();
+            self.with(Downstream::flush_soon);
         }
     }
 
     pub(super) fn on_body(&self, request: &ClientRequest, data: &[u8]) {
         self.change(|facts| facts.is_head_due = false);
-        match self.downstream.write(data) {
-            Ok(true) => {}
-            Ok(false) => request.pause(),
-            Err(_) => request.abort(),
+        match self.with(|downstream| downstream.write(data).ok()) {
+            Some(true) => {}
+            Some(false) => request.pause(),
+            None => request.abort(),
         }
     }
 
@@ -361,21 +440,25 @@ impl Relay {
         if facts.is_over {
             return;
         }
-        let is_cut = self.downstream.body().is_some() && !facts.is_body_ended;
+        let is_cut = self.has_body() && !facts.is_body_ended;
         self.succeed();
         // Fails only if the client has left.
-        let _ = self.downstream.end(trailers, is_cut);
+        self.with(|downstream| _ = downstream.end(trailers, is_cut));
     }
 
     pub(super) fn on_upgrade(&self, socket: &Socket, surplus: &[u8]) {
         if self.facts.get().is_over {
             return;
         }
+        let Some(upstream) = self.upstream.take() else { return };
+        let core = Rc::clone(&self.core);
+        core.choice.borrow_mut().learn(upstream, Outcome::Answered, core.now());
         self.succeed();
-        match &self.downstream {
-            Downstream::Raw(raw) if raw.join(socket, surplus).is_ok() => {}
+        let used = Use { core, upstream };
+        self.with(|downstream| match downstream {
+            Downstream::Raw(raw) if raw.join(socket, surplus, used).is_ok() => {}
             downstream => downstream.break_off(),
-        }
+        });
     }
 
     /// The client has room again, or what is prepared may wait no longer.
@@ -386,7 +469,7 @@ impl Relay {
         }
         if self.facts.get().is_head_due {
             self.change(|facts| facts.is_head_due = false);
-            self.downstream.flush();
+            self.with(Downstream::flush);
         }
         if let Some(request) = &*self.request.borrow() {
             request.resume();

@@ -7,18 +7,29 @@ use crate::upcall::{BodyHandler, ClientHandler, ResponseHandler};
 use crate::{Body, Response};
 use net::Socket;
 use net::upcall::SocketHandler;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// The handler of the response, or of the connection of an offer.
-pub(super) struct ClientSide(pub(super) Rc<Relay>);
+pub(super) struct ClientSide(pub(super) Weak<Relay>);
 
-impl ResponseHandler for ClientSide {
-    fn on_drain(&mut self, _: &Response) {
-        self.0.on_client_drain();
+impl ClientSide {
+    /// The relay, unless it has another request by now.
+    fn of(&self, response: &Response) -> Option<Rc<Relay>> {
+        self.0.upgrade().filter(|relay| relay.is_for(response))
     }
 
-    fn on_close(&mut self, _: &Response) {
-        self.0.abort();
+    fn on(&self, socket: &Socket) -> Option<Rc<Relay>> {
+        self.0.upgrade().filter(|relay| relay.is_on(socket))
+    }
+}
+
+impl ResponseHandler for ClientSide {
+    fn on_drain(&mut self, response: &Response) {
+        self.of(response).iter().for_each(|relay| relay.on_client_drain());
+    }
+
+    fn on_close(&mut self, response: &Response) {
+        self.of(response).iter().for_each(|relay| relay.abort());
     }
 }
 
@@ -26,46 +37,59 @@ impl SocketHandler for ClientSide {
     /// Only behind a refusal: it is discarded.
     fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 
-    fn on_unread_end(&mut self, _: &Socket) {
-        self.0.abort();
+    fn on_unread_end(&mut self, socket: &Socket) {
+        self.on(socket).iter().for_each(|relay| relay.abort());
     }
 
-    fn on_drain(&mut self, _: &Socket) {
-        self.0.on_client_drain();
+    fn on_drain(&mut self, socket: &Socket) {
+        self.on(socket).iter().for_each(|relay| relay.on_client_drain());
     }
 
-    fn on_notify(&mut self, _: &Socket) {
-        self.0.on_client_drain();
+    fn on_notify(&mut self, socket: &Socket) {
+        self.on(socket).iter().for_each(|relay| relay.on_client_drain());
     }
 
     fn on_timeout(&mut self, socket: &Socket) {
         socket.destroy();
     }
 
-    fn on_close(&mut self, _: &Socket, _: bool) {
-        self.0.abort();
+    fn on_close(&mut self, socket: &Socket, _: bool) {
+        self.on(socket).iter().for_each(|relay| relay.abort());
     }
 }
 
 /// The handler of the request's body.
-pub(super) struct BodySide(pub(super) Rc<Relay>);
+pub(super) struct BodySide(pub(super) Weak<Relay>);
 
-impl BodyHandler for BodySide {
-    fn on_data(&mut self, body: &Body, data: &[u8]) {
-        self.0.on_request_data(body, data);
-    }
-
-    fn on_end(&mut self, _: &Body, trailers: &Fields<'_>) {
-        self.0.on_request_end(trailers);
-    }
-
-    fn on_abort(&mut self, _: &Body) {
-        self.0.abort();
+impl BodySide {
+    /// The relay, unless it has another request by now.
+    fn of(&self, body: &Body) -> Option<Rc<Relay>> {
+        self.0.upgrade().filter(|relay| relay.is_of(body))
     }
 }
 
-/// The handler of the request at its upstream.
+impl BodyHandler for BodySide {
+    fn on_data(&mut self, body: &Body, data: &[u8]) {
+        self.of(body).iter().for_each(|relay| relay.on_request_data(body, data));
+    }
+
+    fn on_end(&mut self, body: &Body, trailers: &Fields<'_>) {
+        self.of(body).iter().for_each(|relay| relay.on_request_end(trailers));
+    }
+
+    fn on_abort(&mut self, body: &Body) {
+        self.of(body).iter().for_each(|relay| relay.abort());
+    }
+}
+
+/// The handler of the request at its upstream, which owns the relay.
 pub(super) struct UpstreamSide(pub(super) Rc<Relay>);
+
+impl Drop for UpstreamSide {
+    fn drop(&mut self) {
+        Relay::give(&self.0);
+    }
+}
 
 impl ClientHandler for UpstreamSide {
     fn on_continue(&mut self, _: &ClientRequest) {

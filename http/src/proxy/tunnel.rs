@@ -1,7 +1,10 @@
 //! Two connections that have left HTTP: what one side sends, the other gets, at its own pace.
 
+use super::Core;
+use super::upstreams::Outcome;
 use net::Socket;
 use net::upcall::SocketHandler;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The idle time after which the kernel asks whether a peer is still there: the proxy has no limit of its own, since protocols
@@ -12,15 +15,30 @@ const PROBED_AFTER: Duration = Duration::from_secs(60);
 pub(super) struct Tunnel {
     /// The other side. Each side holds the other, until one is closed.
     peer: Socket,
+    /// That of the upstream counts as a request there.
+    _use: Option<Use>,
+}
+
+/// A use of an upstream, until it is dropped.
+pub(super) struct Use {
+    pub(super) core: Rc<Core>,
+    pub(super) upstream: usize,
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.core.choice.borrow_mut().release(self.upstream, Outcome::Unknown, self.core.now());
+    }
 }
 
 impl Tunnel {
     /// Makes one connection of two.
-    pub(super) fn join(one: &Socket, other: &Socket) {
-        for (socket, peer) in [(one, other), (other, one)] {
+    pub(super) fn join(client: &Socket, upstream: &Socket, used: Use) {
+        let mut used = Some(used);
+        for (socket, peer) in [(upstream, client), (client, upstream)] {
             // Refused by Unix sockets, which have no need of it.
             let _ = socket.set_keep_alive(Some(PROBED_AFTER));
-            socket.set_handler(Self { peer: peer.clone() });
+            socket.set_handler(Self { peer: peer.clone(), _use: used.take() });
             socket.resume();
         }
     }

@@ -95,9 +95,16 @@ impl Upstreams {
 
     /// Ends a request at its upstream. Returns whether the upstream is left out because of this one.
     pub(super) fn release(&mut self, index: usize, outcome: Outcome, now: Duration) -> bool {
-        let Health { max_failures, pause } = self.health;
         let upstream = &mut self.all[index];
         upstream.in_use = upstream.in_use.saturating_sub(1);
+        self.learn(index, outcome, now)
+    }
+
+    /// Learns what has become of a request, which may go on: as a connection that has left HTTP. Returns whether the upstream is
+    /// left out because of this one.
+    pub(super) fn learn(&mut self, index: usize, outcome: Outcome, now: Duration) -> bool {
+        let Health { max_failures, pause } = self.health;
+        let upstream = &mut self.all[index];
         match outcome {
             Outcome::Answered => {
                 (upstream.failures, upstream.paused_until, upstream.is_tried) = (0, None, false);
