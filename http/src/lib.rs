@@ -19,6 +19,8 @@ mod agent;
 mod body;
 #[allow(dead_code, reason = "no connection is kept yet")]
 pub mod client;
+#[cfg(feature = "codings")]
+pub mod codings;
 mod connection;
 #[doc = include_str!("../docs/differences.md")]
 pub mod differences {}

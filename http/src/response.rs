@@ -120,6 +120,19 @@ impl Response {
         Ok(self)
     }
 
+    /// Sets whether the body is coded for a client that accepts it, if it is text of some length and the server has
+    /// [codings](crate::ServerOptions#structfield.codings). Default: as these say.
+    ///
+    /// # Errors
+    /// `HeadersSent`, `Closed`.
+    #[cfg(feature = "codings")]
+    pub fn set_coded(&self, is_coded: bool) -> Result<&Self> {
+        self.change_head(|exchange| {
+            exchange.extra_mut().coding.wanted = Some(is_coded);
+            Ok(())
+        })
+    }
+
     /// Sends the head now, without a body yet (`flushHeaders`).
     ///
     /// # Errors
@@ -184,7 +197,8 @@ impl Response {
     /// ```
     ///
     /// # Errors
-    /// As for [`end`](Self::end); `Net` with the error of the file if sending fails at once. What is no regular file is refused
+    /// As for [`end`](Self::end); `HeadersSent` for a response of which a part was written, and coded (with the feature `codings`);
+    /// `Net` with the error of the file if sending fails at once. What is no regular file is refused
     /// by [`File::range`](crate::uv_core::file::File::range).
     pub fn send_file(&self, file: FileRange) -> Result<()> {
         let _down = down("Response::send_file");

@@ -6,6 +6,8 @@
 //! nothing of one exchange can come up in another.
 
 use super::calls::{BodyPlace, ResponsePlace};
+#[cfg(feature = "codings")]
+use super::coding::BodyCoding;
 use super::state::Closing;
 use crate::proto::{EncodeError, Encoder, KEPT_CAPACITY, RequestFacts, ResponseHead, recycle};
 use crate::serve::Waiting;
@@ -83,6 +85,8 @@ pub(crate) struct Extra {
     pub(crate) waiting: Option<Rc<Waiting>>,
     /// The future that handles the request. It is dropped with the connection.
     pub(crate) task: Option<TaskHandle>,
+    #[cfg(feature = "codings")]
+    pub(crate) coding: BodyCoding,
     /// It is one of the requests in flight, whose number is limited.
     pub(crate) is_counted: bool,
     /// That future goes on without the connection.

@@ -30,6 +30,10 @@ impl Connection {
             if exchange.phase == Phase::Ended {
                 return Err(Error::Closed);
             }
+            #[cfg(feature = "codings")]
+            if Self::is_coding(exchange) {
+                return Err(Error::HeadersSent);
+            }
             let Around { end, is_sent, is_short } = self.put_front_of_file(exchange, is_oldest, &file)?;
             let extra = exchange.extra_mut();
             extra.closes |= is_short;

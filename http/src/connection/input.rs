@@ -148,6 +148,8 @@ fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
     let context = connection.new_request_context();
     let mut exchange = core.pool.take(context, facts);
     note_wishes(&mut exchange, head, rest);
+    #[cfg(feature = "codings")]
+    connection.note_accepted(&mut exchange, head);
     if core.draining.get() && !rest.is_empty() && !has_body(head) {
         exchange.extra_mut().is_followed = true;
     }

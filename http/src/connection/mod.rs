@@ -15,7 +15,7 @@
 //! - `input.rs` decodes a turn of input and calls the request's handler; `fast_path.rs` does both for most requests
 //! - `pipeline.rs` has the requests whose responses are due, in their order; `exchange.rs` is one of them
 //! - `output.rs` writes responses: during a turn into one buffer that is sent at its end, else at once
-//! - `file.rs` ends a response with a file
+//! - `file.rs` ends a response with a file; `coding.rs`, with the feature `codings`, codes the bodies of others
 //! - `calls.rs` calls the handlers of responses and bodies; `deferred.rs` has the calls and the input that wait
 //! - `client_end.rs` decides what a client's FIN means for the responses that are due
 //!
@@ -26,6 +26,8 @@
 
 mod calls;
 mod client_end;
+#[cfg(feature = "codings")]
+mod coding;
 mod deferred;
 mod exchange;
 pub(crate) mod fast_path;
@@ -404,6 +406,8 @@ impl SocketHandler for ConnectionTower {
         self.follow(|connection| {
             connection.deferred.run(connection);
             client_end::tell_handlers(connection);
+            #[cfg(feature = "codings")]
+            connection.flush_coders();
             connection.report_drain();
             connection.unstall();
         });

@@ -40,6 +40,15 @@ impl Connection {
         if self.is_over() {
             return Err(Error::Closed);
         }
+        #[cfg(feature = "codings")]
+        if let Some(coded) = self.code(number, data, last)? {
+            return self.write_uncoded(number, &coded, last);
+        }
+        self.write_uncoded(number, data, last)
+    }
+
+    /// The same with bytes that are sent as they are.
+    pub(super) fn write_uncoded(&self, number: u32, data: &[u8], last: bool) -> Result<bool> {
         let written = self.pipeline.with(number, |exchange, is_oldest| {
             self.write_part(exchange, is_oldest, data, last).map(|written| (written, is_oldest))
         });
@@ -55,6 +64,10 @@ impl Connection {
 
     /// Writes some of a response, which waits without a copy if the client is slow.
     pub(crate) fn write_shared(&self, number: u32, data: Bytes) -> Result<bool> {
+        #[cfg(feature = "codings")]
+        if self.core.options.codings.is_some() {
+            return self.write_response(number, &data, false);
+        }
         let shares = self.pipeline.with(number, |exchange, is_oldest| {
             // What is small leaves with the rest of the turn, unless it would have to wait.
             let is_copied =

@@ -9,6 +9,8 @@ mod tower;
 
 pub use options::ServerOptions;
 
+#[cfg(feature = "codings")]
+use crate::codings::Coders;
 use crate::connection::{Connection, Pool};
 use crate::proto::{FieldTable, HeadCache};
 use crate::serve::{Failure, OwnedRequest, Serving, SpareHeads};
@@ -78,6 +80,8 @@ pub(crate) struct Core {
     /// When something happened on each connection, if a timeout limits that.
     activity: RefCell<Activity>,
     pub(crate) overload: Overload,
+    #[cfg(feature = "codings")]
+    pub(crate) coders: Coders,
     /// A `shutdown` is going on.
     pub(crate) draining: Cell<bool>,
     /// Requests of a connection, from its first one on, that the fast path may serve.
@@ -126,6 +130,8 @@ impl Server {
             checking: RefCell::default(),
             activity: RefCell::default(),
             overload,
+            #[cfg(feature = "codings")]
+            coders: Coders::default(),
             draining: Cell::default(),
             fast_requests: Cell::default(),
             grace: RefCell::default(),
@@ -323,6 +329,8 @@ impl Core {
     fn renew_fast_requests(&self) {
         let ServerOptions { max_requests_per_socket: limit, slow_path_only, .. } = self.options;
         let is_none = slow_path_only || self.draining.get() || self.overload.needs_each_request();
+        #[cfg(feature = "codings")]
+        let is_none = is_none || self.options.codings.is_some();
         // The last request of a connection is a special one. No limit is 0, and becomes the largest number.
         self.fast_requests.set(if is_none { 0 } else { limit.wrapping_sub(1) });
     }

@@ -1,5 +1,7 @@
 //! A server's options, with Node's defaults.
 
+#[cfg(feature = "codings")]
+use crate::codings::Codings;
 use crate::proto::{Limits, setters};
 use crate::{Error, Result};
 use std::time::Duration;
@@ -75,6 +77,9 @@ pub struct ServerOptions {
     /// With `false` such a client counts as closed: handlers of responses that have not begun get `on_close`. Unlike in Node
     /// it still gets what is written within 3 s, as long as it reads. With `true` the handlers get `on_client_end`.
     pub allow_half_open: bool,
+    /// Which responses are coded, and how. Default: `None`. Each request is then served on the slow path.
+    #[cfg(feature = "codings")]
+    pub codings: Option<Codings>,
     /// How much of a client's input is held or skipped.
     pub limits: Limits,
     /// Whether every request is served on the slow path, for tests. Default: `false`. Nothing differs but the cost.
@@ -98,6 +103,8 @@ impl Default for ServerOptions {
             max_loop_lag: Duration::ZERO,
             retry_after: Duration::from_secs(1),
             allow_half_open: false,
+            #[cfg(feature = "codings")]
+            codings: None,
             limits: Limits::default(),
             slow_path_only: false,
             net: net::ServerOptions::default().no_delay(true),
@@ -117,6 +124,8 @@ setters! {
     max_loop_lag: Duration,
     retry_after: Duration,
     allow_half_open: bool,
+    #[cfg(feature = "codings")]
+    codings: Option<Codings>,
     limits: Limits,
     #[doc(hidden)]
     slow_path_only: bool,

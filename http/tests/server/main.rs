@@ -6,6 +6,8 @@ mod answers;
 mod backpressure;
 mod bodies;
 mod closing;
+#[cfg(feature = "codings")]
+mod codings;
 mod endings;
 mod ends;
 mod errors;

@@ -93,6 +93,32 @@ impl ResponseHead {
         Ok(())
     }
 
+    /// The values of the fields called `name`, in whatever case, that were set. `Connection`, `Content-Length` and
+    /// `Transfer-Encoding` are not among them: the encoder decides about those.
+    #[cfg(feature = "codings")]
+    pub(crate) fn get_all<'n>(&self, name: &'n str) -> impl Iterator<Item = &[u8]> + use<'_, 'n> {
+        self.lines.as_slice().split(|byte| *byte == b'\n').filter_map(move |line| {
+            // `name: value` CR
+            let (start, rest) = line.split_at_checked(name.len())?;
+            let value = rest.strip_prefix(b": ")?.strip_suffix(b"\r")?;
+            start.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+        })
+    }
+
+    /// The `Content-Length` that was set.
+    #[cfg(feature = "codings")]
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        match self.rare.content_length {
+            Field::Set(length) => Some(length),
+            _ => None,
+        }
+    }
+
+    #[cfg(feature = "codings")]
+    pub(crate) fn has_transfer_encoding(&self) -> bool {
+        self.rare.transfer_encoding.is_set()
+    }
+
     /// Sets the reason phrase. Default: the registered one of the status.
     ///
     /// # Errors
