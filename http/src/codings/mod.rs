@@ -2,7 +2,7 @@
 //! of Node's applications use.
 //!
 //! A response is coded when its head is written, by what is known of it then: its fields, and how long it is. A body that is
-//! written as a whole is coded as a whole, and has a length; one that comes in pieces has a compressor of its own.
+//! written as a whole is coded as a whole, and has a length; a body that comes in pieces has a compressor of its own.
 
 mod accept;
 mod coder;
@@ -168,7 +168,7 @@ fn is_compressible(media_type: &[u8]) -> bool {
 /// The compressors of a server.
 #[derive(Default)]
 pub(crate) struct Coders {
-    /// The one that was used last: most responses need one for a moment.
+    /// The compressor that was used last: most responses need one for a moment.
     spare: Cell<Option<Box<Coder>>>,
     /// How many are in use for bodies that come in pieces.
     streams: Rc<Cell<usize>>,
