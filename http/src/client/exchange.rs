@@ -15,7 +15,7 @@ use crate::proto::{EncodeError, ResponseDecoder};
 use crate::trace::up;
 use crate::upcall::ClientHandler;
 use crate::{Error as CallError, Result};
-use async_wrap::layer::{ColdCell, HandlerCell};
+use async_wrap::layer::{ColdCell, HandlerCell, OnUnwind};
 use async_wrap::{AsyncContext, AsyncId, Provider, Timeout};
 use bytes::Bytes;
 use net::abort::{Abort, AbortHandle, Registration};
@@ -368,7 +368,7 @@ impl Exchange {
         }
     }
 
-    /// Calls the handler in the context of the request.
+    /// Calls the handler in the context of the request. If it panics nothing follows any more.
     #[inline]
     pub(super) fn call(
         self: &Rc<Self>,
@@ -376,6 +376,7 @@ impl Exchange {
         call: impl FnOnce(&mut dyn ClientHandler, &ClientRequest),
     ) {
         let request = ClientRequest::new(self);
+        let panicked = OnUnwind::new(|| self.give_up());
         up(&self.core.shared.env, self.context.get(), name, || {
             self.handler.call(|place| {
                 if let Some(handler) = place.handler() {
@@ -383,6 +384,7 @@ impl Exchange {
                 }
             });
         });
+        panicked.disarm();
     }
 }
 

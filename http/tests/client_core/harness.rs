@@ -70,6 +70,14 @@ impl Peer {
         all
     }
 
+    /// Nothing has come that was not read. What comes later is the next read's.
+    pub(crate) fn assert_silent(&self) {
+        self.0.set_nonblocking(true).expect("to set");
+        let came = self.0.peek(&mut [0]);
+        self.0.set_nonblocking(false).expect("to set");
+        assert!(came.is_err(), "{came:?}");
+    }
+
     pub(crate) fn write(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).expect("to write");
     }
@@ -86,6 +94,10 @@ impl Calls {
 
     pub(crate) fn take(&self) -> Vec<String> {
         self.0.take()
+    }
+
+    pub(crate) fn has(&self, start: &str) -> bool {
+        self.0.borrow().iter().any(|call| call.starts_with(start))
     }
 }
 

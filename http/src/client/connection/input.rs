@@ -18,6 +18,8 @@ enum Turn {
     GoesOn,
     /// The response is complete.
     Ended,
+    /// The server switches protocols, which was not offered.
+    Refused,
 }
 
 /// Takes input.
@@ -52,6 +54,11 @@ pub(super) fn feed(connection: &Rc<Connection>, mut input: &[u8]) {
                 Turn::Over
             }
         };
+        if turn == Turn::Refused {
+            let at = decoder.offset().saturating_sub(1);
+            let kind = ErrorKind::InvalidResponse(ParseError::UnexpectedUpgrade, at);
+            connection.fail(&exchange, Error::new(kind));
+        }
         if turn != Turn::GoesOn {
             break turn;
         }
@@ -84,6 +91,7 @@ fn on_information(connection: &Rc<Connection>, exchange: &Rc<Exchange>, head: &I
         // The handler may write more, behind what has waited.
         connection.release(exchange);
         exchange.call("ClientHandler::on_continue", |handler, request| handler.on_continue(request));
+        connection.report(exchange);
     } else {
         exchange
             .call("ClientHandler::on_information", |handler, request| handler.on_information(request, head));
@@ -121,6 +129,12 @@ fn on_end(
     trailers: &Fields<'_>,
     has_surplus: bool,
 ) -> Turn {
+    if exchange.facts().finish_due {
+        connection.report(exchange);
+        if !connection.serves(exchange) {
+            return Turn::Over;
+        }
+    }
     exchange.change(|facts| facts.is_over = true);
     connection.response_ended(exchange, has_surplus);
     exchange.call("ClientHandler::on_end", |handler, request| handler.on_end(request, trailers));
@@ -136,9 +150,7 @@ fn on_upgrade(
 ) -> Turn {
     let is_offered = head.status != 101 || is_upgrade_offered(exchange, head);
     if !is_offered || !exchange.upload.borrow().is_ended() {
-        let fault = ErrorKind::InvalidResponse(ParseError::UnexpectedUpgrade, 0);
-        connection.fail(exchange, Error::new(fault));
-        return Turn::Over;
+        return Turn::Refused;
     }
     on_head(exchange, head);
     if !connection.serves(exchange) {
