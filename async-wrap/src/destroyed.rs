@@ -63,7 +63,8 @@ impl Environment {
         }
     }
 
-    /// Returns a guard that calls [`emit_destroy`](Self::emit_destroy) when it is dropped.
+    /// Returns a guard that calls [`emit_destroy`](Self::emit_destroy) when it is dropped. It lies [around](OnDrop::around) the
+    /// resource's last call, which hooks may refuse by a panic.
     pub(crate) fn destroy_at_end(&self, id: AsyncId) -> OnDrop<impl FnOnce() + use<'_>> {
         OnDrop::new(move || self.emit_destroy(id))
     }

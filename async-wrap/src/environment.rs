@@ -7,8 +7,8 @@ use crate::frame::{Frame, Frames};
 use crate::hooks::Hooks;
 use crate::ids::Ids;
 use crate::immediate::Immediates;
-use crate::layer::OnUnwind;
-use crate::task::Tasks;
+use crate::layer::{OnDrop, OnUnwind};
+use crate::task::{Tasks, drop_each};
 use crate::ticks::Queues;
 use crate::upcall::AsyncHook;
 use crate::{AsyncContext, AsyncId, Hook, Provider};
@@ -256,14 +256,18 @@ impl EnvironmentInner {
         }
     }
 
-    /// Drops everything that the environment holds, because it may hold the environment in turn.
+    /// Drops everything that the environment holds, because it may hold the environment in turn; all of it, also if a
+    /// destructor panics.
     pub(crate) fn end(&self) {
-        self.hooks.clear();
+        let parts: [&dyn Fn(); 5] = [
+            &|| self.hooks.clear(),
+            &|| self.queues.clear(),
+            &|| self.immediates.clear(),
+            &|| self.tasks.clear(&self.frames),
+            &|| self.frames.end_all(),
+        ];
         self.destroyed.clear();
-        self.queues.clear();
-        self.immediates.clear();
-        self.tasks.clear(&self.frames);
-        self.frames.clear();
+        drop_each(parts.map(OnDrop::new));
     }
 }
 

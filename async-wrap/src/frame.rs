@@ -115,6 +115,8 @@ pub(crate) struct Frames {
     of: RefCell<HashMap<AsyncId, Frame, BuildHasherDefault<IdHasher>>>,
     /// The number of the newest storage, or 0.
     last_storage: Cell<u64>,
+    /// The environment has ended: nothing is kept any more, since nothing would drop it.
+    has_ended: Cell<bool>,
 }
 
 impl Frames {
@@ -126,20 +128,36 @@ impl Frames {
         frame
     }
 
-    /// Replaces the frame of the executing context. Returns the one of before.
-    pub(crate) fn replace(&self, frame: Frame) -> Frame {
-        self.current.replace(frame)
+    /// Replaces the frame of the executing context for the rest of it. The values of the frame of before may do anything when
+    /// they are dropped.
+    pub(crate) fn stay(&self, frame: Frame) {
+        if !self.has_ended.get() {
+            drop(self.current.replace(frame));
+        }
     }
 
-    /// Replaces the frame of the executing context until the guard is dropped.
+    /// Replaces the frame of the executing context until the guard is dropped, which restores the frame of before.
     pub(crate) fn enter(&self, frame: Frame) -> OnDrop<impl FnOnce() + use<'_>> {
-        let outer = self.replace(frame);
-        OnDrop::new(move || drop(self.replace(outer)))
+        self.enter_until(frame, |outer| outer)
+    }
+
+    /// Like [`enter`](Self::enter), with what `restored` makes of the frame of before.
+    pub(crate) fn enter_until<'a>(
+        &'a self,
+        frame: Frame,
+        restored: impl FnOnce(Frame) -> Frame + 'a,
+    ) -> OnDrop<impl FnOnce() + 'a> {
+        let (outer, had_ended) = (self.current.replace(frame), self.has_ended.get());
+        OnDrop::new(move || {
+            // What was there before the end would be there for good.
+            let is_over = self.has_ended.get() && !had_ended;
+            drop(self.current.replace(if is_over { Frame::EMPTY } else { restored(outer) }));
+        })
     }
 
     /// Enters the context of a resource.
     pub(crate) fn begin(&self, id: AsyncId) {
-        let outer = self.replace(self.of(id));
+        let outer = self.current.replace(self.of(id));
         self.outer.borrow_mut().push(outer);
     }
 
@@ -147,7 +165,7 @@ impl Frames {
     pub(crate) fn end(&self) {
         let outer = self.outer.borrow_mut().pop().unwrap_or_default();
         // The resource that ends here may be the last with a value.
-        drop(self.replace(outer));
+        drop(self.current.replace(outer));
     }
 
     /// The frame of a resource that is created now.
@@ -163,6 +181,9 @@ impl Frames {
 
     /// Gives a resource a frame. The resource must be destroyed later.
     pub(crate) fn set(&self, id: AsyncId, frame: Frame) {
+        if self.has_ended.get() {
+            return;
+        }
         // The values of the frame of before may do anything when they are dropped.
         let before = if frame.is_empty() { self.take(id) } else { self.of.borrow_mut().insert(id, frame) };
         drop(before);
@@ -190,8 +211,10 @@ impl Frames {
         self.last_storage.get() > 0
     }
 
-    /// Drops all frames, also those around the executing context, which are entered again later.
-    pub(crate) fn clear(&self) {
+    /// Drops all frames, also those around the executing context, which are entered again later. From now on a value is there
+    /// within a guard of [`enter`](Self::enter) only.
+    pub(crate) fn end_all(&self) {
+        self.has_ended.set(true);
         let outer: Vec<_> = self.outer.borrow_mut().iter_mut().map(take).collect();
         drop((self.of.take(), self.current.take(), outer));
     }

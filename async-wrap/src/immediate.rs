@@ -86,10 +86,8 @@ impl Environment {
         for _ in 0..count {
             let Some(node) = immediates.pop() else { break };
             if let Some(callback) = self.take_callback(&node) {
-                self.make_callback(node.context, || {
-                    let _gone = self.destroy_at_end(node.context.async_id());
-                    callback();
-                });
+                let gone = self.destroy_at_end(node.context.async_id());
+                self.make_callback(node.context, gone.around(callback));
             }
         }
     }

@@ -31,10 +31,16 @@ fn in_request(
     if request == AsyncId::NONE {
         return in_context(env, owner, name, callback);
     }
-    in_context(env, AsyncContext::new(request, owner.async_id(), provider), name, || {
-        let _gone = env.destroy_at_end(request);
-        callback();
-    });
+    let (context, gone) =
+        (AsyncContext::new(request, owner.async_id(), provider), env.destroy_at_end(request));
+    in_context(env, context, name, gone.around(callback));
+}
+
+/// Calls back for the last time, and destroys the resource behind that.
+#[inline]
+fn in_last(env: &Environment, context: AsyncContext, name: &'static str, callback: impl FnOnce()) {
+    let _gone = env.destroy_at_end(context.async_id());
+    in_context(env, context, name, callback);
 }
 
 /// The tower of a connection.
@@ -111,8 +117,9 @@ impl<H: OnStream> tcp_wrap::upcall::OnStream for Scoped<H> {
     }
 
     fn on_close(&mut self, _: &StreamWrap) {
-        self.call("OnStream::on_close", |handler, stream| handler.on_close(stream));
-        self.stream.environment().emit_destroy(self.stream.async_id());
+        let Self { stream, handler } = self;
+        let (env, context) = (stream.environment(), stream.context());
+        in_last(env, context, "OnStream::on_close", || handler.on_close(stream));
     }
 }
 
@@ -153,8 +160,9 @@ impl<H: OnConnection> tcp_wrap::upcall::OnConnection for Listening<H> {
     }
 
     fn on_close(&mut self, _: &StreamWrap) {
-        self.call("OnConnection::on_close", |handler, server| handler.on_close(server));
-        self.server.environment().emit_destroy(self.server.async_id());
+        let Self { server, handler } = self;
+        let (env, context) = (server.environment(), server.context());
+        in_last(env, context, "OnConnection::on_close", || handler.on_close(server));
     }
 }
 
@@ -196,7 +204,8 @@ impl<H: OnUdp> tcp_wrap::upcall::OnUdp for ScopedUdp<H> {
     }
 
     fn on_close(&mut self, _: &UdpWrap) {
-        self.call("OnUdp::on_close", |handler, udp| handler.on_close(udp));
-        self.udp.environment().emit_destroy(self.udp.async_id());
+        let Self { udp, handler } = self;
+        let (env, context) = (udp.environment(), udp.context());
+        in_last(env, context, "OnUdp::on_close", || handler.on_close(udp));
     }
 }

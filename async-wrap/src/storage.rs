@@ -101,9 +101,9 @@ impl<T: 'static> Storage<T> {
     }
 
     /// Sets the value for the rest of the executing callback, and for what that starts (`enterWith`). In a task it is there
-    /// after each `.await`, too. Outside of every callback it stays.
+    /// after each `.await`, too. Outside of every callback it stays, up to the end of the environment; after that nothing is set.
     pub fn enter_with(&self, value: impl Into<Rc<T>>) {
-        drop(self.env.inner().frames.replace(self.frame_with(Some(value.into()))));
+        self.env.inner().frames.stay(self.frame_with(Some(value.into())));
     }
 
     /// Calls `work` without a value, not even the default, and restores what was there before (`exit`).
@@ -164,11 +164,9 @@ impl<T: 'static> Storage<T> {
     /// Sets a value until the guard is dropped. What other storages have entered until then stays.
     fn enter(&self, value: Option<Rc<T>>) -> OnDrop<impl FnOnce() + use<'_, T>> {
         let (frames, frame) = (&self.env.inner().frames, self.frame_with(value));
-        let outer = frames.replace(frame.clone());
-        OnDrop::new(move || {
+        frames.enter_until(frame.clone(), move |outer| {
             let left = frames.current();
-            let restored = if left == frame { outer } else { left.with_that_of(self.number, &outer) };
-            drop(frames.replace(restored));
+            if left == frame { outer } else { left.with_that_of(self.number, &outer) }
         })
     }
 }

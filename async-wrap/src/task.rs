@@ -107,7 +107,7 @@ impl Task {
 }
 
 /// Drops all, whose destructors may panic; passes the first panic on.
-fn drop_each<T>(values: Vec<T>) {
+pub(crate) fn drop_each<T>(values: impl IntoIterator<Item = T>) {
     let dropped = values.into_iter().map(|value| catch_unwind(AssertUnwindSafe(|| drop(value))));
     let panics: Vec<_> = dropped.filter_map(Result::err).collect();
     if let Some(first) = panics.into_iter().next() {

@@ -144,9 +144,7 @@ impl Environment {
 
     /// Calls the only callback of a resource and destroys the resource.
     pub(crate) fn run_once(&self, context: AsyncContext, callback: impl FnOnce()) {
-        self.run_in_context(context, || {
-            let _gone = self.destroy_at_end(context.async_id());
-            callback();
-        });
+        let gone = self.destroy_at_end(context.async_id());
+        self.run_in_context(context, gone.around(callback));
     }
 }

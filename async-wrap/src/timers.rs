@@ -14,7 +14,7 @@ use uv_core::{LoopHandle, Timer};
 pub use deadline::Heard;
 
 /// The shortest delay, which replaces zero.
-const SHORTEST: Duration = Duration::from_millis(1);
+pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
 
 /// A timeout or an interval (Node's `Timeout`). Clones share it; dropping them does not clear it.
 ///
@@ -40,14 +40,27 @@ impl Environment {
     /// Calls `callback` once, after `after` has passed; at least a millisecond (`setTimeout`).
     #[track_caller]
     pub fn set_timeout(&self, after: Duration, callback: impl FnOnce() + 'static) -> Timeout {
+        // As in Node, the delay counts from now, not from the loop's last reading of the clock.
+        self.loop_handle().update_time();
+        self.begin_timeout(after.max(SHORTEST), callback)
+    }
+
+    /// Like [`set_timeout`](Self::set_timeout), up to a moment of the loop's time. If that has passed, `callback` is called in the
+    /// next turn of the loop.
+    #[track_caller]
+    pub(crate) fn set_timeout_until(&self, due: Duration, callback: impl FnOnce() + 'static) -> Timeout {
+        self.loop_handle().update_time();
+        self.begin_timeout(due.saturating_sub(self.loop_handle().now()), callback)
+    }
+
+    #[track_caller]
+    fn begin_timeout(&self, after: Duration, callback: impl FnOnce() + 'static) -> Timeout {
         let timeout = Timeout::new(self, after);
         let (this, mut callback) = (timeout.clone(), Some(callback));
-        timeout.start(move |_| {
+        timeout.begin(move |_| {
             let Some(callback) = callback.take() else { return };
-            this.env.make_callback(this.context, || {
-                let _over = OnDrop::new(|| this.clear());
-                callback();
-            });
+            let over = OnDrop::new(|| this.clear());
+            this.env.make_callback(this.context, over.around(callback));
         });
         timeout
     }
@@ -59,13 +72,11 @@ impl Environment {
     /// as the loop has run everything else; missed calls are not made up for.
     #[track_caller]
     pub fn set_interval(&self, every: Duration, mut callback: impl FnMut() + 'static) -> Timeout {
-        let timeout = Timeout::new(self, every);
+        let timeout = Timeout::new(self, every.max(SHORTEST));
         let this = timeout.clone();
         timeout.start(move |_| {
-            this.env.make_callback(this.context, || {
-                let _again = this.start_again_at_end();
-                callback();
-            });
+            let again = this.start_again_at_end();
+            this.env.make_callback(this.context, again.around(&mut callback));
         });
         timeout
     }
@@ -76,12 +87,16 @@ impl Timeout {
     fn new(env: &Environment, delay: Duration) -> Self {
         let timer = Timer::new(env.loop_handle());
         let context = env.new_context(Provider::Timeout);
-        Self { env: env.clone(), timer, context, delay: delay.max(SHORTEST) }
+        Self { env: env.clone(), timer, context, delay }
     }
 
     fn start(&self, tower: impl FnMut(&Timer) + 'static) {
-        // As in Node, the delay counts from now, not from the loop's last reading of the clock.
         self.loop_handle().update_time();
+        self.begin(tower);
+    }
+
+    /// Starts the timer. The delay counts from the loop's last reading of the clock.
+    fn begin(&self, tower: impl FnMut(&Timer) + 'static) {
         // `start` fails only on a closing timer, and this timer is new.
         let _ = self.timer.start(self.delay, Duration::ZERO, tower);
     }

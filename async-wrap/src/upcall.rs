@@ -148,7 +148,8 @@ pub trait AsyncHook {
         let _ = (id, provider, trigger);
     }
 
-    /// A callback of the resource is about to be called.
+    /// A callback of the resource is about to be called. A hook that panics refuses the call: it does not happen, an interval goes
+    /// on with the next one, and a resource that has only one call is destroyed.
     fn on_before(&mut self, id: AsyncId) {
         let _ = id;
     }

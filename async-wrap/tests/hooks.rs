@@ -2,9 +2,10 @@
 
 mod common;
 
+use async_wrap::storage::Storage;
 use async_wrap::{AsyncContext, AsyncHook, AsyncId, AsyncResource, Environment, Hook, Provider};
-use common::{Log, Recorder, close, new_loop, run_to_the_end};
-use std::cell::RefCell;
+use common::{Log, Recorder, close, new_loop, run_to_a_panic, run_to_the_end};
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -312,4 +313,64 @@ fn providers_bear_the_names_of_node() {
     }
     let (event_loop, env) = new_loop();
     close(&event_loop, &env);
+}
+
+/// Refuses calls by a panic, as many as it is told.
+struct Refusing(Rc<Cell<u32>>);
+
+impl AsyncHook for Refusing {
+    fn on_before(&mut self, _: AsyncId) {
+        if let Some(left) = self.0.get().checked_sub(1) {
+            self.0.set(left);
+            resume_unwind(Box::new("the hook"));
+        }
+    }
+}
+
+// In Node an error of a hook ends the process.
+#[test]
+fn a_call_that_a_hook_refuses_by_a_panic_leaves_nothing_of_its_resource() {
+    type Place = fn(&Environment);
+    let places: [(&str, Place); 6] = [
+        ("TickObject", |env| env.next_tick(|| unreachable!("it is refused"))),
+        ("Microtask", |env| env.queue_microtask(|| unreachable!("it is refused"))),
+        ("Immediate", |env| drop(env.set_immediate(|| unreachable!("it is refused")))),
+        ("Timeout", |env| drop(env.set_timeout(Duration::ZERO, || unreachable!("it is refused")))),
+        ("Timeout", |env| drop(env.set_deadline(Duration::ZERO, |_| unreachable!("it is refused")))),
+        ("WORK", |env| {
+            let after = env.request(Provider::Custom(&"WORK"), |_| unreachable!("it is refused"));
+            env.loop_handle().queue_work(|| (), after);
+        }),
+    ];
+    for (name, place) in places {
+        let (event_loop, env) = new_loop();
+        let (storage, value, log) = (Storage::<u32>::new(&env), Rc::new(1), Log::default());
+        env.hook(Recorder(log.clone())).enable();
+        env.hook(Refusing(Rc::new(Cell::new(1)))).enable();
+        storage.run(Rc::clone(&value), || place(&env));
+        assert_eq!(run_to_a_panic(&env), "the hook", "{name}");
+        assert_eq!(Rc::strong_count(&value), 1, "a value of {name} is left");
+        assert!(!env.run(RunMode::Default).expect("the loop runs"), "{name}");
+        assert_eq!(log.take(), [format!("init 1 {name} 0"), "before 1".to_owned(), "destroy 1".to_owned()]);
+        run_to_the_end(&event_loop, &env);
+    }
+}
+
+#[test]
+fn an_interval_whose_call_a_hook_refuses_by_a_panic_goes_on_with_the_next() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    env.hook(Refusing(Rc::new(Cell::new(2)))).enable();
+    let mut note = log.note("called");
+    let interval: Rc<RefCell<Option<async_wrap::Timeout>>> = Rc::default();
+    let own = Rc::clone(&interval);
+    *interval.borrow_mut() = Some(env.set_interval(Duration::ZERO, move || {
+        note();
+        own.take().iter().for_each(async_wrap::Timeout::clear);
+    }));
+    for _ in 0..2 {
+        assert_eq!(run_to_a_panic(&env), "the hook");
+    }
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(log.take(), ["called"]);
 }

@@ -13,6 +13,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use uv_core::Result;
+use uv_core::RunMode;
 use uv_core::names::{AddrQuery, NameQuery};
 use uv_core::udp::{Envelope, SendOptions, UdpOptions};
 
@@ -77,11 +78,12 @@ fn enter_with_lasts_to_the_end_of_the_callback_and_in_what_it_starts() {
     });
     let (s, l) = (storage.clone(), log.clone());
     env.set_immediate(move || l.push(format!("another {:?}", value(&s))));
-    run_to_the_end(&event_loop, &env);
+    assert!(!env.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["callback Some(2)", "tick Some(2)", "another None"]);
     // Outside of every callback it stays.
     storage.enter_with(3);
     assert_eq!(value(&storage), Some(3));
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: async_hooks/test-async-local-storage-default... (defaultValue, name)

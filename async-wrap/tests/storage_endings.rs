@@ -2,9 +2,12 @@
 
 mod common;
 
+use async_wrap::AsyncContext;
 use async_wrap::storage::{Propagation, Storage};
 use common::{Log, new_loop, run_to_the_end};
 use std::future::{pending, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Notes what the storage has when it is dropped.
@@ -129,4 +132,114 @@ fn what_another_storage_enters_within_a_run_stays_to_the_end_of_the_callback() {
         assert_eq!(values(), (Some(4), Some(7)));
     });
     run_to_the_end(&event_loop, &env);
+}
+
+/// Holds its environment, and enters another one like it when it is dropped.
+struct Entering {
+    storage: Storage<Self>,
+    left: u32,
+    probe: Rc<()>,
+}
+
+impl Entering {
+    fn new(storage: &Storage<Self>, left: u32, probe: &Rc<()>) -> Self {
+        Self { storage: storage.clone(), left, probe: Rc::clone(probe) }
+    }
+}
+
+impl Drop for Entering {
+    fn drop(&mut self) {
+        if let Some(left) = self.left.checked_sub(1) {
+            self.storage.enter_with(Self::new(&self.storage, left, &self.probe));
+        }
+    }
+}
+
+#[test]
+fn a_value_that_a_destructor_enters_while_the_environment_ends_is_dropped() {
+    let probe = Rc::new(());
+    let (event_loop, env) = new_loop();
+    let storage = Storage::<Entering>::new(&env);
+    let value = || Entering::new(&storage, 3, &probe);
+    storage.run(value(), || {
+        env.set_timeout(Duration::from_secs(1), || unreachable!("the loop ends before"));
+        env.next_tick(|| unreachable!("the loop ends before"));
+        env.set_immediate(|| unreachable!("the loop ends before"));
+    });
+    let dropped = value();
+    env.spawn_detached(async move {
+        let _dropped = dropped;
+        pending::<()>().await;
+    });
+    storage.enter_with(value());
+    drop(event_loop);
+    assert_eq!(Rc::strong_count(&probe), 1);
+    assert!(storage.get().is_none());
+}
+
+#[test]
+fn what_is_entered_behind_the_end_of_the_environment_is_there_for_a_run_only() {
+    let probe = Rc::new(());
+    let (event_loop, env) = new_loop();
+    let (storage, other) = (Storage::<Entering>::new(&env), Storage::<Entering>::new(&env));
+    let value = || Entering::new(&storage, 0, &probe);
+    storage.enter_with(value());
+    // The end comes within calls whose values are restored behind it.
+    storage.run(value(), || {
+        env.run_in_context(env.new_context(async_wrap::Provider::Custom(&"TEST")), || {
+            let snapshot = env.snapshot();
+            other.run(value(), || snapshot.run(|| drop(event_loop)));
+        });
+        assert!(storage.get().is_none() && other.get().is_none(), "nothing is restored");
+    });
+    assert_eq!(Rc::strong_count(&probe), 1);
+    storage.run(value(), || {
+        assert!(storage.get().is_some());
+        other.run(value(), || storage.exit(|| assert!(other.get().is_some() && storage.get().is_none())));
+        other.enter_with(value());
+        assert!(other.get().is_none(), "it would have no end");
+        assert!(storage.get().is_some());
+        env.make_callback(env.new_context(async_wrap::Provider::Custom(&"TEST")), || {
+            storage.enter_with(value())
+        });
+        env.make_callback(AsyncContext::NONE, || storage.enter_with(value()));
+    });
+    storage.enter_with(value());
+    env.keep_values(env.execution_async_id());
+    assert!(storage.get().is_none());
+    assert_eq!(Rc::strong_count(&probe), 1);
+}
+
+#[test]
+fn destructors_that_panic_while_the_environment_ends_leave_no_value() {
+    struct Panicking;
+    impl Drop for Panicking {
+        fn drop(&mut self) {
+            resume_unwind(Box::new("on purpose"));
+        }
+    }
+    type Place = fn(&async_wrap::Environment, Panicking);
+    let places: [Place; 4] = [
+        |env, guard| env.next_tick(move || drop(guard)),
+        |env, guard| env.queue_microtask(move || drop(guard)),
+        |env, guard| drop(env.set_immediate(move || drop(guard))),
+        |env, guard| {
+            env.spawn_detached(async move {
+                let _guard = guard;
+                pending::<()>().await;
+            });
+        },
+    ];
+    for place in places {
+        let probe = Rc::new(());
+        let (event_loop, env) = new_loop();
+        let storage = Storage::<Entering>::new(&env);
+        storage.run(Entering::new(&storage, 1, &probe), || {
+            place(&env, Panicking);
+            env.spawn_detached(pending());
+        });
+        storage.enter_with(Entering::new(&storage, 1, &probe));
+        catch_unwind(AssertUnwindSafe(|| drop(event_loop))).expect_err("the destructor panics");
+        assert_eq!((Rc::strong_count(&probe), env.tasks()), (1, 0));
+    }
 }

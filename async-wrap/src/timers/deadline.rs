@@ -6,7 +6,7 @@
 //! poll phase pass, which reads all pending input, and fires in the timer phase after it. Silence counts up to the
 //! moment at which the deadline was found due: a peer that sends a byte now and then does not postpone its timeout.
 
-use super::Timeout;
+use super::{SHORTEST, Timeout};
 use crate::Environment;
 use crate::layer::OnDrop;
 use std::time::Duration;
@@ -53,15 +53,13 @@ impl Environment {
     /// arrived before the deadline is read before `callback` is called, and its handler may clear the deadline.
     #[track_caller]
     pub fn set_deadline(&self, after: Duration, callback: impl FnOnce(Heard) + 'static) -> Timeout {
-        let timeout = Timeout::new(self, after);
+        let timeout = Timeout::new(self, after.max(SHORTEST));
         let (this, mut hearing, mut callback) = (timeout.clone(), Hearing::default(), Some(callback));
         timeout.start(move |timer| {
             let Some(heard) = hearing.end(timer) else { return };
             let Some(callback) = callback.take() else { return };
-            this.env.make_callback(this.context, || {
-                let _over = OnDrop::new(|| this.clear());
-                callback(heard);
-            });
+            let over = OnDrop::new(|| this.clear());
+            this.env.make_callback(this.context, over.around(|| callback(heard)));
         });
         timeout
     }
@@ -70,14 +68,12 @@ impl Environment {
     /// when the last call began.
     #[track_caller]
     pub fn set_inspection(&self, every: Duration, mut callback: impl FnMut(Heard) + 'static) -> Timeout {
-        let timeout = Timeout::new(self, every);
+        let timeout = Timeout::new(self, every.max(SHORTEST));
         let (this, mut hearing) = (timeout.clone(), Hearing::default());
         timeout.start(move |timer| {
             let Some(heard) = hearing.end(timer) else { return };
-            this.env.make_callback(this.context, || {
-                let _again = this.start_again_at_end();
-                callback(heard);
-            });
+            let again = this.start_again_at_end();
+            this.env.make_callback(this.context, again.around(|| callback(heard)));
         });
         timeout
     }

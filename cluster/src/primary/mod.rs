@@ -280,12 +280,12 @@ impl PrimaryInner {
         }
         self.forget_if_over(worker);
         let handle = WorkerHandle(Rc::clone(worker));
+        let _gone = OnDrop::new(|| self.env.emit_destroy(worker.process_context.async_id()));
         self.emit("PrimaryHandler::on_exit", worker.process_context, |handler| {
             // Also if the handler panics. Behind its call, in which it may disconnect the primary.
             let _successor = OnDrop::new(|| self.supervisor.worker_died(self, worker));
             handler.on_exit(&handle, status);
         });
-        self.env.emit_destroy(worker.process_context.async_id());
         self.report_if_disconnected();
     }
 
@@ -313,10 +313,10 @@ impl PrimaryInner {
         }
         self.forget_if_over(worker);
         let handle = WorkerHandle(Rc::clone(worker));
+        let _gone = OnDrop::new(|| self.env.emit_destroy(worker.channel_context.async_id()));
         self.emit("PrimaryHandler::on_disconnect", worker.channel_context, |handler| {
             handler.on_disconnect(&handle)
         });
-        self.env.emit_destroy(worker.channel_context.async_id());
         self.report_if_disconnected();
     }
 

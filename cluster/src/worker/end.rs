@@ -8,6 +8,7 @@ use crate::channel::OnChannel;
 use crate::channel::ids::{BatchId, QueryId, SocketId};
 use crate::channel::message::{BATCH, Message, ProtocolError, Reply};
 use crate::{Error, Result};
+use async_wrap::layer::OnDrop;
 use net::Address;
 use net::source::ListenHandle;
 use std::os::fd::OwnedFd;
@@ -164,8 +165,8 @@ impl OnChannel for WorkerEnd {
             worker.env.loop_handle().stop();
         }
         let asked = worker.is_leaving();
+        let _gone = OnDrop::new(|| worker.env.emit_destroy(worker.context.async_id()));
         worker.emit("WorkerHandler::on_disconnect", |handler, worker| handler.on_disconnect(worker, asked));
-        worker.env.emit_destroy(worker.context.async_id());
     }
 }
 

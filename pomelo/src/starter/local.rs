@@ -7,6 +7,7 @@ use crate::args::text_of;
 use crate::record::program_args;
 use crate::{Application, Error, Result, ServerInfo};
 use async_wrap::Provider;
+use async_wrap::layer::OnDrop;
 use uv_core::process::{Process, SpawnOptions, Stdio};
 
 /// The process to start for a server.
@@ -83,6 +84,7 @@ pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Resu
         process.close();
         let Some((on_exit, id, command)) = ending.take() else { return };
         let environment = watching.environment();
+        let _gone = OnDrop::new(|| environment.emit_destroy(context.async_id()));
         environment.make_callback(context, || {
             let exit = ServerExit { started: Started { id, pid, is_local, command }, status };
             watching.inner().cpus.borrow_mut().forget(&exit.started);
@@ -90,7 +92,6 @@ pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Resu
             exit.log();
             on_exit(exit);
         });
-        environment.emit_destroy(context.async_id());
     });
     let process = process.map_err(|error| {
         pipes.iter().for_each(Pipes::close);

@@ -24,6 +24,22 @@ impl<F: FnOnce()> OnDrop<F> {
     pub const fn new(work: F) -> Self {
         Self(Some(work))
     }
+
+    /// A call that ends with the guard. If it is dropped instead of called, so is the guard.
+    ///
+    /// ```
+    /// use uv_core::layer::OnDrop;
+    ///
+    /// let call = OnDrop::new(|| println!("over")).around(|| println!("called"));
+    /// drop(call); // Prints "over" only.
+    /// ```
+    #[inline]
+    pub fn around<R>(self, call: impl FnOnce() -> R) -> impl FnOnce() -> R {
+        move || {
+            let _guard = self;
+            call()
+        }
+    }
 }
 
 impl<F: FnOnce()> Drop for OnDrop<F> {
@@ -108,6 +124,10 @@ mod tests {
         assert_eq!(calls.get(), 1, "it is not dropped yet");
         drop(kept);
         assert_eq!(calls.get(), 2);
+        let around = || OnDrop::new(|| calls.set(calls.get() + 1)).around(|| calls.get());
+        assert_eq!((around()(), calls.get()), (2, 3), "the guard is dropped behind the call");
+        drop(around());
+        assert_eq!(calls.get(), 4);
     }
 
     #[test]
