@@ -15,7 +15,8 @@
 //! # Ok::<(), uv_core::Error>(())
 //! ```
 
-use crate::awaited::{After, Slot, work_of};
+use crate::awaited::{After, work_of};
+use crate::task::Slot;
 use crate::{Environment, Provider};
 use bytes::Bytes;
 use std::fs::{Metadata, OpenOptions};
@@ -150,7 +151,7 @@ impl File {
         let slot = Rc::new(Slot::default());
         let told = Rc::clone(&slot);
         self.file.close(self.env.request(Provider::FsReqPromise, move |closed| told.put(closed)))?;
-        slot.value_or(|| {}).await
+        slot.value().await
     }
 
     async fn request<T: 'static>(

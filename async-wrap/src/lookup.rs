@@ -1,7 +1,8 @@
 //! Look-ups as resources: each ends in its own context. Mirrors `GetAddrInfoReqWrap` and `GetNameInfoReqWrap`, Node's
 //! `src/cares_wrap.cc`.
 
-use crate::awaited::Slot;
+use crate::layer::OnDrop;
+use crate::task::Slot;
 use crate::{AsyncId, AsyncResource, Environment, Provider};
 use std::fmt;
 use std::rc::Rc;
@@ -78,7 +79,8 @@ impl Environment {
             let told = Rc::clone(&slot);
             let lookup = env.getaddrinfo(query, move |found| told.put(found))?;
             // Refused once it has ended.
-            slot.value_or(|| drop(lookup.cancel())).await
+            let _cancelled = OnDrop::new(|| drop(lookup.cancel()));
+            slot.value().await
         }
     }
 
@@ -96,7 +98,8 @@ impl Environment {
             let slot = Rc::new(Slot::default());
             let told = Rc::clone(&slot);
             let lookup = env.getnameinfo(query, move |found| told.put(found));
-            slot.value_or(|| drop(lookup.cancel())).await
+            let _cancelled = OnDrop::new(|| drop(lookup.cancel()));
+            slot.value().await
         }
     }
 }

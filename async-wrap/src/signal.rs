@@ -1,13 +1,14 @@
 //! Signals to await. Mirrors `SignalWrap`, Node's `src/signal_wrap.cc`, and `process.on('SIGTERM')`.
 
 use crate::layer::OnDrop;
+use crate::task::Waiter;
 use crate::{AsyncResource, Environment, Provider};
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use uv_core::{Result, Signal};
 
 /// The deliveries of one signal: see [`Environment::signal`]. Dropping it ends the watch; with the last watcher of the process
@@ -24,7 +25,7 @@ pub struct Signals {
 struct Arrived {
     /// Deliveries that were not received. They are counted, so no bound is needed.
     count: Cell<u64>,
-    waker: Cell<Option<Waker>>,
+    waiter: Waiter,
 }
 
 impl Environment {
@@ -54,9 +55,7 @@ impl Environment {
         let started = signal.start(signum, move |_, _| {
             context.make_callback(|| {
                 told.count.set(told.count.get() + 1);
-                if let Some(waker) = told.waker.take() {
-                    waker.wake();
-                }
+                told.waiter.wake();
             });
         });
         // Closes the watcher if it has not started.
@@ -102,18 +101,15 @@ impl Signals {
     /// Dropping the future loses no delivery.
     pub async fn recv(&mut self) {
         let Self { signal, arrived, keeps_alive, .. } = &*self;
-        let _waiting = OnDrop::new(|| {
-            drop(arrived.waker.take());
-            signal.unref();
-        });
-        poll_fn(|context| {
-            let polled = arrived.poll(context);
-            if polled.is_pending() && *keeps_alive {
+        let _waiting = OnDrop::new(|| signal.unref());
+        let received = || {
+            let received = arrived.take();
+            if received.is_none() && *keeps_alive {
                 signal.ref_();
             }
-            polled
-        })
-        .await;
+            received
+        };
+        arrived.waiter.until(received).await;
     }
 
     /// Lets the loop end although something waits for the signal, as Node does. Default: it does not.
@@ -130,17 +126,11 @@ impl Signals {
 }
 
 impl Arrived {
-    fn poll(&self, context: &Context<'_>) -> Poll<()> {
-        match self.count.get().checked_sub(1) {
-            Some(rest) => {
-                self.count.set(rest);
-                Poll::Ready(())
-            }
-            None => {
-                self.waker.set(Some(context.waker().clone()));
-                Poll::Pending
-            }
-        }
+    /// Takes a delivery.
+    fn take(&self) -> Option<()> {
+        let rest = self.count.get().checked_sub(1)?;
+        self.count.set(rest);
+        Some(())
     }
 }
 

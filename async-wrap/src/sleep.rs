@@ -1,5 +1,7 @@
 //! Time to await: `sleep`, `interval`, `timeout`. Mirrors `timers/promises`, Node's `lib/timers/promises.js`.
 
+use crate::task::Waiter;
+use crate::timers::SHORTEST;
 use crate::{Environment, Timeout};
 use std::cell::Cell;
 use std::error::Error;
@@ -8,14 +10,15 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use uv_core::Errno;
 
 impl Environment {
     /// A future that is ready when `after` has passed since this call, never earlier. Dropping it removes its timer.
     ///
-    /// It is never ready at its first poll, not even with [`Duration::ZERO`]: a task that sleeps lets timers and I/O run.
+    /// A millisecond is the shortest time, also for [`Duration::ZERO`], as in Node. A sleep whose time has passed before its first
+    /// poll is ready in the next turn of the loop, never at once: a task that sleeps lets timers and I/O run.
     ///
     /// While it is pending and has been polled, its timer keeps the loop alive.
     ///
@@ -30,11 +33,11 @@ impl Environment {
     /// ```
     pub fn sleep(&self, after: Duration) -> Sleep {
         self.loop_handle().update_time();
-        let due = self.loop_handle().now().saturating_add(after);
+        let due = self.loop_handle().now().saturating_add(after.max(SHORTEST));
         Sleep { env: self.clone(), due, timer: None }
     }
 
-    /// Ticks, the first of which comes when `every` has passed.
+    /// Ticks, the first of which comes when `every` has passed; at least a millisecond.
     ///
     /// ```
     /// use async_wrap::Environment;
@@ -105,7 +108,7 @@ pub struct Sleep {
 #[derive(Default)]
 struct Alarm {
     has_rung: Cell<bool>,
-    waker: Cell<Option<Waker>>,
+    waiter: Waiter,
 }
 
 impl Sleep {
@@ -124,19 +127,16 @@ impl Future for Sleep {
             if alarm.has_rung.get() {
                 return Poll::Ready(());
             }
-            alarm.waker.set(Some(context.waker().clone()));
+            alarm.waiter.wait(context);
             return Poll::Pending;
         }
         // Also if the time has passed: a task that is always late would never let anything else run.
-        let rest = this.due.saturating_sub(this.env.loop_handle().now());
         let alarm = Rc::new(Alarm::default());
-        alarm.waker.set(Some(context.waker().clone()));
+        alarm.waiter.wait(context);
         let ringing = Rc::clone(&alarm);
-        let timeout = this.env.set_timeout(rest, move || {
+        let timeout = this.env.set_timeout_until(this.due, move || {
             ringing.has_rung.set(true);
-            if let Some(waker) = ringing.waker.take() {
-                waker.wake();
-            }
+            ringing.waiter.wake();
         });
         this.timer = Some((timeout, alarm));
         Poll::Pending

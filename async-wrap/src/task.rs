@@ -23,7 +23,7 @@ pub use crate::join::{JoinError, JoinHandle, TaskHandle};
 pub use crate::keep_alive::KeepAlive;
 pub use crate::signal::Signals;
 pub use crate::sleep::{Elapsed, Interval, Sleep};
-pub use crate::waiter::Waiter;
+pub use crate::waiter::{Slot, Waiter};
 pub use crate::waiters::{Wait, Waiters};
 pub use crate::work::WorkError;
 

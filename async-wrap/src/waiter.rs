@@ -1,10 +1,12 @@
-//! The one future that waits for an event of a thing. Node's counterpart is the `resolve` function of a promise.
+//! The one future that waits for an event of a thing, or for a value. Node's counterpart is the `resolve` function of a promise.
 
+use crate::layer::OnDrop;
 use std::cell::Cell;
 use std::fmt;
-use std::task::{Context, Waker};
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
 
-/// The place of one waiting future, such as the reader of a socket: [`Waiters`](super::Waiters) has many.
+/// The place of one waiting future, such as the reader of a socket: [`Waiters`](crate::task::Waiters) has many.
 ///
 /// The waker stays when it has woken, since most often the same task waits again: a clone for each wait would be two atomic
 /// operations. A future that waits no more [leaves](Self::leave), and is then neither woken nor kept.
@@ -75,10 +77,87 @@ impl Waiter {
         }
         did_wait
     }
+
+    /// Waits until `found`, which is asked in each poll, returns a value. The future leaves when it is dropped, and keeps no waker.
+    pub async fn until<T>(&self, mut found: impl FnMut() -> Option<T>) -> T {
+        let _left = OnDrop::new(|| self.forget());
+        poll_fn(|context| match found() {
+            Some(value) => Poll::Ready(value),
+            None => {
+                self.wait(context);
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Drops the waker, also of what does not wait.
+    fn forget(&self) {
+        self.is_waiting.set(false);
+        drop(self.waker.take());
+    }
 }
 
 impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiter").field("is_waiting", &self.is_waiting.get()).finish_non_exhaustive()
+    }
+}
+
+/// Where a callback leaves the value that a future waits for.
+///
+/// ```
+/// use async_wrap::Environment;
+/// use async_wrap::task::Slot;
+/// use std::rc::Rc;
+///
+/// let env = Environment::with_new_loop()?;
+/// let slot = Rc::new(Slot::default());
+/// let told = Rc::clone(&slot);
+/// env.set_immediate(move || told.put("hello"));
+/// assert_eq!(env.block_on(async move { slot.value().await })?, "hello");
+/// # Ok::<(), uv_core::Error>(())
+/// ```
+pub struct Slot<T> {
+    value: Cell<Option<T>>,
+    waiter: Waiter,
+}
+
+impl<T> Slot<T> {
+    /// Leaves the value, in place of one before it, and wakes the future.
+    pub fn put(&self, value: T) {
+        self.value.set(Some(value));
+        self.waiter.wake();
+    }
+
+    /// Takes the value. If there is none, the next [`put`](Self::put) wakes the task that polls now.
+    pub fn poll(&self, context: &Context<'_>) -> Poll<T> {
+        if let Some(value) = self.value.take() {
+            return Poll::Ready(value);
+        }
+        self.waiter.wait(context);
+        Poll::Pending
+    }
+
+    /// Nothing waits for the value any more, and no waker is kept.
+    pub fn leave(&self) {
+        self.waiter.forget();
+    }
+
+    /// Waits for the value, and takes it. Dropping the future leaves it where it is.
+    pub async fn value(&self) -> T {
+        self.waiter.until(|| self.value.take()).await
+    }
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self { value: Cell::new(None), waiter: Waiter::default() }
+    }
+}
+
+impl<T> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").finish_non_exhaustive()
     }
 }

@@ -43,6 +43,44 @@ fn a_sleep_counts_from_its_making() {
     run_to_the_end(&event_loop, &env);
 }
 
+// tokio: a tick that is late is ready at once.
+#[test]
+fn what_is_late_is_ready_in_the_next_turn() {
+    let (event_loop, env) = new_loop();
+    let (turns, is_over) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+    /// Counts the turns of the loop.
+    fn count(env: &Environment, turns: &Rc<Cell<u32>>, is_over: &Rc<Cell<bool>>) {
+        turns.set(turns.get() + 1);
+        if !is_over.get() {
+            let (again, turns, is_over) = (env.clone(), Rc::clone(turns), Rc::clone(is_over));
+            env.set_immediate(move || count(&again, &turns, &is_over));
+        }
+    }
+    count(&env, &turns, &is_over);
+    let (inner, counted) = (env.clone(), Rc::clone(&turns));
+    let waited = env.block_on(async move {
+        let (every, mut waited) = (Duration::from_millis(1), [0; 4]);
+        let mut interval = inner.interval(every);
+        for (index, waited) in waited.iter_mut().enumerate() {
+            let late = inner.sleep(every);
+            let begun = Instant::now();
+            while begun.elapsed() < 2 * every {}
+            let before = counted.get();
+            if index % 2 == 0 {
+                late.await
+            } else {
+                interval.tick().await
+            }
+            *waited = counted.get() - before;
+        }
+        waited
+    });
+    is_over.set(true);
+    let waited = waited.expect("the loop runs");
+    assert!(waited.iter().all(|turns| *turns <= 1), "ready behind {waited:?} turns");
+    run_to_the_end(&event_loop, &env);
+}
+
 // AI7
 #[test]
 fn a_million_sleeps_made_and_dropped_leave_nothing() {

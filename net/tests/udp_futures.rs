@@ -8,7 +8,10 @@ use net::uv_core::{Errno, Loop, RunMode};
 use net::{Error, ErrorCode};
 use std::cell::Cell;
 use std::net::{SocketAddr, UdpSocket};
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 fn new_loop() -> (Loop, Environment) {
@@ -248,5 +251,29 @@ fn a_flood_does_not_starve_the_loop() {
         flood.abort();
     })
     .expect("the loop runs");
+    finish(&event_loop, &env);
+}
+
+/// Wakes nothing.
+#[derive(Default)]
+struct Quiet;
+
+impl Wake for Quiet {
+    fn wake(self: Arc<Self>) {}
+}
+
+// A task that awaits what is ready at once leaves the loop its turns.
+#[test]
+fn a_send_that_is_dropped_while_it_waits_for_its_turn_leaves_nothing_in_the_loop() {
+    let (event_loop, env) = new_loop();
+    let (receiver, address) = outside();
+    let (client, _) = bound(&env);
+    let quiet = Arc::<Quiet>::default();
+    let waker = Waker::from(Arc::clone(&quiet));
+    let mut context = Context::from_waker(&waker);
+    let polls = (0..).find(|_| pin!(client.send_to(b"hello", address)).poll(&mut context).is_pending());
+    assert!(polls.is_some_and(|polls| polls > 1), "{polls:?}");
+    assert_eq!(Arc::strong_count(&quiet), 2, "an immediate has the waker");
+    drop((client, receiver));
     finish(&event_loop, &env);
 }

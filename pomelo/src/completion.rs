@@ -2,16 +2,15 @@
 //! calls.
 
 use async_wrap::Environment;
-use async_wrap::task::TaskHandle;
+use async_wrap::task::{Slot, TaskHandle};
 use std::any::Any;
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// The reason of a failure, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,9 +80,9 @@ impl<T> Completion<T> {
     /// # Ok::<(), async_wrap::uv_core::Error>(())
     /// ```
     pub fn pair(env: &Environment) -> (Self, Finished<T>) {
-        let outcome = Rc::new(Outcome { result: Cell::new(None), waker: Cell::new(None) });
-        let reported = Rc::clone(&outcome);
-        (Self::reporting(env, move |_, result| reported.settle(result)), Finished(outcome))
+        let slot = Rc::new(Slot::default());
+        let reported = Rc::clone(&slot);
+        (Self::reporting(env, move |_, result| reported.put(result)), Finished(slot))
     }
 
     fn reporting(env: &Environment, report: impl FnOnce(&Environment, Result<T, Failure>) + 'static) -> Self {
@@ -149,42 +148,21 @@ impl<T> fmt::Debug for Completion<T> {
 
 /// A future that is ready when a completion has reported: see [`Completion::pair`]. Dropping it changes nothing for the call.
 #[must_use = "a future does nothing unless it is awaited"]
-pub struct Finished<T>(Rc<Outcome<T>>);
-
-/// What a completion and its future share.
-struct Outcome<T> {
-    result: Cell<Option<Result<T, Failure>>>,
-    waker: Cell<Option<Waker>>,
-}
-
-impl<T> Outcome<T> {
-    fn settle(&self, result: Result<T, Failure>) {
-        self.result.set(Some(result));
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-}
+pub struct Finished<T>(Rc<Slot<Result<T, Failure>>>);
 
 /// Returns the report once. After that it stays pending.
 impl<T> Future for Finished<T> {
     type Output = Result<T, Failure>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.0.result.take() {
-            Some(result) => Poll::Ready(result),
-            None => {
-                self.0.waker.set(Some(context.waker().clone()));
-                Poll::Pending
-            }
-        }
+        self.0.poll(context)
     }
 }
 
 impl<T> Drop for Finished<T> {
     fn drop(&mut self) {
         // The report wakes the task that waits for it, and no task that waits for something else.
-        drop(self.0.waker.take());
+        self.0.leave();
     }
 }
 

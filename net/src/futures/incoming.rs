@@ -5,6 +5,7 @@ use crate::upcall::ServerHandler;
 use crate::{Address, Error, ErrorCode, ListenOptions, Result, Server, ServerOptions, Socket};
 use async_wrap::Environment;
 use async_wrap::layer::OnDrop;
+use async_wrap::task::Waiter;
 use futures_core::Stream;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,7 +13,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// The connections of a server, as a [`Stream`]. Nothing is accepted unless something waits for it: connections then wait in the
 /// kernel, up to the backlog. Dropping it closes the server; the connections stay.
@@ -50,7 +51,7 @@ pub struct Incoming {
 struct Accepted {
     queue: RefCell<VecDeque<Result<Socket>>>,
     is_closed: Cell<bool>,
-    waker: Cell<Option<Waker>>,
+    waiter: Waiter,
 }
 
 impl Incoming {
@@ -84,7 +85,7 @@ impl Incoming {
     pub async fn next(&mut self) -> Option<Result<AsyncSocket>> {
         let (server, accepted) = (self.server.clone(), Rc::clone(&self.accepted));
         let _waiting = OnDrop::new(|| {
-            if accepted.waker.take().is_some() {
+            if accepted.waiter.leave() {
                 server.pause();
             }
         });
@@ -126,7 +127,7 @@ impl Stream for Incoming {
             Some(connection) => Poll::Ready(Some(connection.map(AsyncSocket::new))),
             None if accepted.is_closed.get() => Poll::Ready(None),
             None => {
-                accepted.waker.set(Some(context.waker().clone()));
+                accepted.waiter.wait(context);
                 // `on_connection` pauses again.
                 server.resume();
                 Poll::Pending
@@ -156,13 +157,7 @@ struct Handler(Rc<Accepted>);
 impl Handler {
     fn put(&self, connection: Result<Socket>) {
         self.0.queue.borrow_mut().push_back(connection);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.0.waker.take() {
-            waker.wake();
-        }
+        self.0.waiter.wake();
     }
 }
 
@@ -179,6 +174,6 @@ impl ServerHandler for Handler {
 
     fn on_close(&mut self, _: &Server) {
         self.0.is_closed.set(true);
-        self.wake();
+        self.0.waiter.wake();
     }
 }

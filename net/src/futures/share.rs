@@ -1,7 +1,7 @@
 //! A socket's share of a turn: a peer that sends, or takes, without end does not keep the loop from other handles. Mirrors the
 //! count in libuv's `uv__read` (`src/unix/stream.c`); here it bounds a task that awaits again and again what is ready at once.
 
-use async_wrap::Environment;
+use async_wrap::{Environment, Immediate};
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
@@ -27,6 +27,25 @@ impl Share {
 
     pub(super) fn renew(&self) {
         self.0.set(AT_ONCE);
+    }
+}
+
+/// A future's wait until the loop has polled for events. Dropping it leaves nothing in the loop.
+#[derive(Default)]
+pub(super) struct Turn(Cell<Option<Immediate>>);
+
+impl Turn {
+    pub(super) fn wait<T>(&self, env: &Environment, context: &Context<'_>) -> Poll<T> {
+        let waker = context.waker().clone();
+        let last = self.0.replace(Some(env.set_immediate(|| waker.wake())));
+        last.iter().for_each(Immediate::clear);
+        Poll::Pending
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.take().iter().for_each(Immediate::clear);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A socket of datagrams to await. What no task waits for stays in the kernel.
 
-use super::share::{Share, wait_for_a_turn};
+use super::share::{Share, Turn};
 use crate::names::Host;
 use crate::udp::{Envelope, SendOptions, UdpSocket, UdpSocketOptions};
 use crate::upcall::UdpHandler;
@@ -184,9 +184,9 @@ impl AsyncUdpSocket {
     pub async fn send_with(&self, data: &[u8], options: &SendOptions) -> Result<()> {
         let (writers, wait) = (&self.state.writers, Wait::default());
         let _left = OnDrop::new(|| writers.leave(&wait));
-        let mut queued = None;
+        let mut sending = Sending::default();
         poll_fn(|context| {
-            let polled = self.poll_send(context, data, options, &mut queued);
+            let polled = self.poll_send(context, data, options, &mut sending);
             if polled.is_pending() {
                 writers.wait(&wait, context);
             }
@@ -232,27 +232,26 @@ impl AsyncUdpSocket {
         Poll::Pending
     }
 
-    /// `queued` is the result of the datagram, once it is in the queue.
     fn poll_send(
         &self,
         context: &Context<'_>,
         data: &[u8],
         options: &SendOptions,
-        queued: &mut Option<Outcome>,
+        sending: &mut Sending,
     ) -> Poll<Result<()>> {
         let State { is_queued, sent, .. } = &*self.state;
-        if let Some(result) = queued {
+        if let Some(result) = &sending.queued {
             if let Some(result) = result.take() {
                 return Poll::Ready(result);
             }
         } else if !sent.take() {
             sent.renew();
-            return wait_for_a_turn(self.socket.environment(), context);
+            return sending.turn.wait(self.socket.environment(), context);
         } else if !is_queued.get() {
             if self.socket.try_send(data, options)? {
                 return Poll::Ready(Ok(()));
             }
-            *queued = Some(self.queue(data, options)?);
+            sending.queued = Some(self.queue(data, options)?);
         }
         Poll::Pending
     }
@@ -269,6 +268,14 @@ impl AsyncUdpSocket {
         self.state.is_queued.set(true);
         Ok(outcome)
     }
+}
+
+/// A send that is awaited.
+#[derive(Default)]
+struct Sending {
+    /// Where the datagram's result will be, once it is in the queue.
+    queued: Option<Outcome>,
+    turn: Turn,
 }
 
 type Outcome = Rc<Cell<Option<Result<()>>>>;

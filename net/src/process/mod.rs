@@ -24,14 +24,12 @@ use crate::futures::AsyncSocket;
 use crate::uv_core::process::Process;
 use crate::uv_core::{self, Signal};
 use crate::{Result, Socket};
-use async_wrap::layer::OnDrop;
+use async_wrap::task::Waiter;
 use async_wrap::tcp_wrap::PipeWrap;
 use async_wrap::{Environment, Provider};
 use std::cell::Cell;
 use std::fmt;
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 
 /// A child process, which keeps its loop alive until it ends. Dropping it kills the child, which a thread of this process
 /// collects; [`detach`](Self::detach) does not.
@@ -74,7 +72,7 @@ pub struct Child {
 #[derive(Default)]
 struct End {
     status: Cell<Option<ExitStatus>>,
-    waker: Cell<Option<Waker>>,
+    waiter: Waiter,
 }
 
 impl Child {
@@ -84,9 +82,7 @@ impl Child {
         let told = Rc::clone(&end);
         let mut after = Some(env.request(Provider::ProcessWrap, move |status| {
             told.status.set(Some(status));
-            if let Some(waker) = told.waker.take() {
-                waker.wake();
-            }
+            told.waiter.wake();
         }));
         let spawned = Process::spawn(env.loop_handle(), options, move |process, status| {
             process.close();
@@ -105,15 +101,7 @@ impl Child {
     /// Dropping the future loses nothing: the status is there for each later call.
     pub async fn wait(&mut self) -> ExitStatus {
         drop(self.stdin.take());
-        let _waiting = OnDrop::new(|| drop(self.end.waker.take()));
-        poll_fn(|context| match self.end.status.get() {
-            Some(status) => Poll::Ready(status),
-            None => {
-                self.end.waker.set(Some(context.waker().clone()));
-                Poll::Pending
-            }
-        })
-        .await
+        self.end.waiter.until(|| self.end.status.get()).await
     }
 
     /// How the child has ended, if it has.

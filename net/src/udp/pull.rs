@@ -9,12 +9,9 @@ use crate::uv_core::Errno;
 use crate::uv_core::names::{AddrQuery, SocketType};
 use crate::{Error, Result};
 use async_wrap::Environment;
-use async_wrap::layer::OnDrop;
-use std::cell::Cell;
-use std::future::poll_fn;
+use async_wrap::task::Slot;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 
 impl UdpSocket {
     /// Creates a socket that receives one datagram for each [`receive_next`](Self::receive_next).
@@ -62,26 +59,11 @@ impl UdpSocket {
         self.check_running()?;
         let query = AddrQuery::new(&*host).family(self.family()).socket_type(SocketType::Datagram);
         query.check()?;
-        let found = Rc::new(Cell::new(None));
-        let waker = Rc::new(Cell::new(None::<Waker>));
-        let (told, woken) = (Rc::clone(&found), Rc::clone(&waker));
-        let then = move |addresses| {
-            told.set(Some(addresses));
-            if let Some(waker) = woken.take() {
-                waker.wake();
-            }
-        };
-        let env = self.environment();
+        let found = Rc::new(Slot::default());
+        let told = Rc::clone(&found);
+        let (env, then) = (self.environment(), move |addresses| told.put(addresses));
         let _asked = env.with_default_trigger(self.async_id(), || self.resolver().ask(env, query, then));
-        let _waiting = OnDrop::new(|| drop(waker.take()));
-        let addresses = poll_fn(|context| {
-            if let Some(addresses) = found.take() {
-                return Poll::Ready(addresses);
-            }
-            waker.set(Some(context.waker().clone()));
-            Poll::Pending
-        });
-        self.choose(&addresses.await?, &host, port)
+        self.choose(&found.value().await?, &host, port)
     }
 
     pub(super) fn receives_by_itself(&self) -> bool {
