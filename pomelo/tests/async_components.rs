@@ -3,105 +3,15 @@
 mod common;
 
 use async_wrap::storage::Storage;
+use common::tasks::{Act, Outcome, Task, app, load, start};
 use common::{Part, Story, World, logs};
 use pomelo::futures::{AsyncComponent, Awaited};
-use pomelo::upcall::{Component, Lifecycle};
+use pomelo::upcall::Lifecycle;
 use pomelo::{Application, Completion, Error, Method, State};
-use std::error::Error as StdError;
-use std::future::{pending, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::future::pending;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 use uv_core::RunMode;
-
-type Outcome = Result<(), Box<dyn StdError>>;
-
-/// Short, so that the tests that wait for it are.
-const LIMIT: Duration = Duration::from_millis(50);
-
-/// What one call of a [`Task`] does after its first `await`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Act {
-    Succeed,
-    Fail,
-    Panic,
-    PanicAtOnce,
-    Hang,
-}
-
-/// Says what is done to it, and when a call of it is dropped.
-struct Task {
-    name: &'static str,
-    story: Story,
-    start: Act,
-    stop: Act,
-}
-
-struct Call(Story, String);
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.0.add(format!("{} over", self.1));
-    }
-}
-
-impl Task {
-    fn new(name: &'static str, world: &World) -> Self {
-        Self { name, story: world.story.clone(), start: Act::Succeed, stop: Act::Succeed }
-    }
-
-    fn starting(self, start: Act) -> Self {
-        Self { start, ..self }
-    }
-
-    fn stopping(self, stop: Act) -> Self {
-        Self { stop, ..self }
-    }
-
-    async fn call(&self, app: &Application, method: &str, act: Act) -> Outcome {
-        let call = format!("{}.{method}", self.name);
-        self.story.add(format!("{call} {}", app.state() as u8));
-        let _call = Call(self.story.clone(), call);
-        assert!(act != Act::PanicAtOnce, "no disk at once");
-        app.environment().sleep(Duration::from_millis(1)).await;
-        match act {
-            Act::Fail => Err("no disk".into()),
-            Act::Hang => pending().await,
-            Act::Panic => panic!("no {}", "disk"),
-            Act::Succeed | Act::PanicAtOnce => Ok(()),
-        }
-    }
-}
-
-impl AsyncComponent for Task {
-    async fn start(&self, app: &Application) -> Outcome {
-        self.call(app, "start", self.start).await
-    }
-    async fn after_start(&self, app: &Application) -> Outcome {
-        self.call(app, "afterStart", Act::Succeed).await
-    }
-    async fn stop(&self, app: &Application, _: bool) -> Outcome {
-        self.call(app, "stop", self.stop).await
-    }
-}
-
-fn load(app: &Application, task: Task) {
-    app.load(task.name, Awaited::new(task)).expect("a new name");
-}
-
-fn app(world: &World) -> Application {
-    Application::new(&world.env, world.options().stop_limit(LIMIT)).expect("a good configuration")
-}
-
-/// Starts the application, and notes how that ended.
-fn start(world: &World, app: &Application) {
-    let story = world.story.clone();
-    app.start(move |result| {
-        story.add(result.map_or_else(|error| error.to_string(), |()| "started".into()));
-    });
-}
 
 // pomelo: sentences 1 and 6
 #[test]
@@ -163,75 +73,6 @@ fn the_error_of_an_async_start_is_its_failure() {
 }
 
 #[test]
-fn a_stop_drops_the_async_start_that_it_interrupts_before_it_stops_the_component() {
-    let world = World::new();
-    let app = app(&world);
-    load(&app, Task::new("a", &world));
-    load(&app, Task::new("b", &world).starting(Act::Hang));
-    load(&app, Task::new("c", &world));
-    start(&world, &app);
-    world.until(|| world.story.has("b.start 1"));
-    app.stop(true);
-    world.run();
-    let expected = [
-        "a.start 1",
-        "a.start over",
-        "b.start 1",
-        "a.stop 4",
-        "a.stop over",
-        "b.start over",
-        "b.stop 4",
-        "the application was stopped before its start had ended",
-        "b.stop over",
-        "c.stop 4",
-        "c.stop over",
-    ];
-    assert_eq!(*world.story.lines(), expected);
-    assert_eq!(world.exit.get(), Some(0));
-    assert!(logs::with("fail to operate").is_empty(), "what is given up has not failed");
-}
-
-// pomelo: sentence 8
-#[test]
-fn an_async_stop_that_never_ends_is_named_and_dropped_when_the_time_is_up() {
-    let world = World::new();
-    let app = app(&world);
-    load(&app, Task::new("a", &world).stopping(Act::Hang));
-    load(&app, Task::new("b", &world));
-    app.stop(false);
-    world.run();
-    assert_eq!(*world.story.lines(), ["a.stop 4", "a.stop over"]);
-    assert_eq!(world.exit.get(), Some(0));
-    assert_eq!(logs::with("component \"a\" did not finish its stop within 50ms").len(), 1);
-}
-
-#[test]
-fn a_start_that_never_ends_is_ended_by_its_own_limit_or_by_the_stops() {
-    struct Limited(Task);
-    impl AsyncComponent for Limited {
-        async fn start(&self, app: &Application) -> Outcome {
-            app.environment().timeout(LIMIT, self.0.call(app, "start", Act::Hang)).await?
-        }
-    }
-    let world = World::new();
-    let first = app(&world);
-    first.load("limited", Awaited::new(Limited(Task::new("a", &world)))).expect("a new name");
-    let error = world.start(&first).expect_err("its time is up");
-    assert!(error.to_string().contains("not ready after 50ms"), "{error}");
-    assert_eq!(*world.story.lines(), ["a.start 1", "a.start over"]);
-
-    let second = app(&world);
-    load(&second, Task::new("b", &world).starting(Act::Hang));
-    second.load("c", Part::new("c", &world.story).hanging(&["stop"])).expect("a new name");
-    start(&world, &second);
-    world.until(|| world.story.has("b.start 1"));
-    second.stop(false);
-    world.run();
-    assert!(world.story.has("b.start over") && world.story.has("c.stop 4"));
-    assert_eq!(world.exit.get(), Some(0));
-}
-
-#[test]
 fn a_panic_of_an_async_start_is_its_failure_and_the_loop_goes_on() {
     for (act, words) in [(Act::PanicAtOnce, "no disk at once"), (Act::Panic, "no disk")] {
         let world = World::new();
@@ -249,51 +90,6 @@ fn a_panic_of_an_async_start_is_its_failure_and_the_loop_goes_on() {
         assert_eq!(world.story.lines()[2..], ["a.stop 4", "a.stop over", "b.stop 4", "b.stop over"]);
         assert_eq!(world.exit.get(), Some(0));
     }
-}
-
-#[test]
-fn a_panic_of_a_start_with_a_callback_passes_out_of_run_and_ends_the_start() {
-    struct Broken;
-    impl Component for Broken {
-        fn on_start(&mut self, _: &Application, _: Completion) {
-            panic!("no disk");
-        }
-    }
-    let world = World::new();
-    let app = app(&world);
-    app.load("broken", Broken).expect("a new name");
-    start(&world, &app);
-    catch_unwind(AssertUnwindSafe(|| world.run())).expect_err("the panic");
-    world.run();
-    assert!(
-        world.story.lines()[0].contains("component \"broken\", method start"),
-        "{:?}",
-        world.story.lines()
-    );
-    app.stop(true);
-    world.run();
-    assert_eq!(world.exit.get(), Some(0));
-}
-
-#[test]
-fn what_a_pending_start_holds_is_dropped_with_the_loop() {
-    struct Holding(Rc<()>, Story);
-    impl AsyncComponent for Holding {
-        async fn start(&self, app: &Application) -> Outcome {
-            let _held = (Rc::clone(&self.0), app.clone());
-            self.1.add("starting");
-            pending().await
-        }
-    }
-    let token = Rc::new(());
-    let world = World::new();
-    let app = app(&world);
-    let part = Holding(Rc::clone(&token), world.story.clone());
-    app.load("holding", Awaited::new(part)).expect("a new name");
-    start(&world, &app);
-    world.until(|| world.story.has("starting"));
-    drop((app, world));
-    assert_eq!(Rc::strong_count(&token), 1);
 }
 
 #[test]
@@ -315,53 +111,6 @@ fn a_task_awaits_the_start_and_the_stop() {
     assert_eq!(world.env.block_on(life).expect("it does not hang"), Ok(()));
     assert_eq!(logs::with("WARN [pomelo application] application is not running now.").len(), 1);
     world.run();
-}
-
-#[test]
-fn a_start_that_is_dropped_at_any_await_can_be_stopped() {
-    for polls in 0.. {
-        let world = World::new();
-        let app = app(&world);
-        load(&app, Task::new("a", &world));
-        app.load("b", Part::new("b", &world.story)).expect("a new name");
-        let (starting, mut left) = (app.clone(), polls);
-        let task = world.env.spawn_local(async move {
-            let mut start = pin!(starting.startup());
-            let given_up = poll_fn(move |context| match left {
-                0 => Poll::Ready(true),
-                _ => {
-                    left -= 1;
-                    start.as_mut().poll(context).map(|_| false)
-                }
-            });
-            given_up.await
-        });
-        let given_up = world.env.block_on(task).expect("it does not hang").expect("it does not panic");
-        world.run();
-        app.stop(true);
-        world.run();
-        assert_eq!(world.exit.get(), Some(0), "after {polls} polls");
-        let stops: Vec<_> =
-            world.story.lines().iter().filter(|line| line.ends_with("stop 4")).cloned().collect();
-        assert_eq!(stops, ["a.stop 4", "b.stop 4"], "after {polls} polls");
-        if !given_up {
-            assert!(polls > 5, "{polls}");
-            return;
-        }
-    }
-}
-
-#[test]
-fn a_stop_that_nobody_awaits_any_more_goes_on() {
-    let world = World::new();
-    let app = app(&world);
-    load(&app, Task::new("a", &world));
-    let task = world.env.spawn_local(async move { app.shutdown(true).await });
-    world.until(|| world.story.has("a.stop 4"));
-    task.abort();
-    world.run();
-    assert_eq!(*world.story.lines(), ["a.stop 4", "a.stop over"]);
-    assert_eq!(world.exit.get(), Some(0));
 }
 
 #[test]

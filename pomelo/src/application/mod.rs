@@ -23,6 +23,7 @@ use crate::starter::{Children, Cpus, Output};
 use crate::{Result, ServerInfo, cluster_seq::ClusterSeq};
 use async_wrap::Environment;
 use async_wrap::layer::Place;
+use async_wrap::task::Waiter;
 use components::Components;
 use events::Handlers;
 use options::{Exit, Identity};
@@ -68,6 +69,10 @@ pub(crate) struct ApplicationInner {
     /// Whether this process was told that all servers have started.
     is_all_started: Cell<bool>,
     is_starting: Cell<bool>,
+    /// The start that a stop ends.
+    starting: Waiter,
+    /// Nothing of the program is held any more.
+    is_released: Cell<bool>,
     settings: Settings,
     components: Components,
     handlers: Handlers,
@@ -111,6 +116,8 @@ impl Application {
             started_at: Cell::new(None),
             is_all_started: Cell::new(false),
             is_starting: Cell::new(false),
+            starting: Waiter::default(),
+            is_released: Cell::new(false),
             settings: Settings::default(),
             components: Components::default(),
             handlers: Handlers::default(),
@@ -273,11 +280,13 @@ impl Application {
 
     /// Drops all that the program gave, which may hold the application.
     fn release(&self) {
+        self.0.is_released.set(true);
         self.0.lifeline.get().iter().for_each(|lifeline| lifeline.close());
         self.0.components.clear();
         self.0.handlers.clear();
         self.0.lifecycle.clear();
         self.0.admin.clear();
+        self.0.starting.wake();
     }
 
     pub(crate) fn start_id(&self) -> Option<&str> {

@@ -7,6 +7,10 @@ use crate::futures::Awaited;
 use crate::master::Master;
 use crate::monitor::Monitor;
 use crate::{AppEvent, Application, Error, Method, Result, State, starter};
+use async_wrap::layer::OnDrop;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Instant;
 
 impl Application {
@@ -16,12 +20,13 @@ impl Application {
     /// With `startId=` or a `type=` other than `all` and `master` this process only starts the servers that are named:
     /// `done` is called when their processes have been started, and the state stays [`State::Inited`].
     ///
-    /// A second call only gives `done` [`Error::AlreadyStarted`]; a call after `stop`, [`Error::Stopped`].
+    /// A second call only gives `done` [`Error::AlreadyStarted`]; a call after `stop`, [`Error::Stopped`]. A stop ends a start, with
+    /// [`Error::Stopped`], at the latest when it has ended itself.
     pub fn start(&self, done: impl FnOnce(Result<()>) + 'static) {
         let (app, claimed) = (self.clone(), self.claim_start());
         let starting = async move {
             claimed?;
-            app.start_claimed().await
+            app.start_until_stopped().await
         };
         self.environment().spawn_detached(async move { done(starting.await) });
     }
@@ -33,7 +38,25 @@ impl Application {
     /// [`Error::AlreadyStarted`], [`Error::Stopped`], or the first failure.
     pub async fn startup(&self) -> Result<()> {
         self.claim_start()?;
-        self.start_claimed().await
+        self.start_until_stopped().await
+    }
+
+    /// Awaits the start, or the end of the stop that interrupts it: a component whose completion is never used may hold it up.
+    async fn start_until_stopped(&self) -> Result<()> {
+        let inner = self.inner();
+        let _left = OnDrop::new(|| {
+            inner.starting.leave();
+        });
+        let mut started = pin!(self.start_claimed());
+        poll_fn(|context| {
+            let polled = started.as_mut().poll(context);
+            if polled.is_pending() && inner.is_released.get() {
+                return Poll::Ready(Err(Error::Stopped));
+            }
+            inner.starting.wait(context);
+            polled
+        })
+        .await
     }
 
     fn claim_start(&self) -> Result<()> {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub(crate) mod fleet;
+pub(crate) mod tasks;
 
 use async_wrap::Environment;
 use pomelo::upcall::Component;
