@@ -54,10 +54,12 @@ struct Table {
     /// By number. What is not here any more is over.
     waiting: BTreeMap<u64, Waiting>,
     /// What the driver has not seen.
-    arrived: Vec<u64>,
+    arrived: BTreeSet<u64>,
     /// What the driver has seen, by when it is due in the loop's time.
     queue: BTreeSet<(Duration, u64)>,
     driver: Option<Waker>,
+    /// The driver was dropped with its environment: nothing is entered any more.
+    has_ended: bool,
 }
 
 struct Waiting {
@@ -143,8 +145,11 @@ impl Clock {
         let mut table = self.table();
         table.last_number += 1;
         let number = table.last_number;
+        if table.has_ended {
+            return number;
+        }
         table.waiting.insert(number, Waiting { rest, due: None, waker });
-        table.arrived.push(number);
+        table.arrived.insert(number);
         let driver = table.driver.take();
         drop(table);
         wake(driver);
@@ -154,6 +159,9 @@ impl Clock {
     /// Has `waker` woken when the sleep is over, unless it is.
     fn keep(&self, number: u64, waker: &Waker) -> Poll<()> {
         let mut table = self.table();
+        if table.has_ended {
+            return Poll::Pending;
+        }
         let Some(waiting) = table.waiting.get_mut(&number) else { return Poll::Ready(()) };
         if waiting.waker.will_wake(waker) {
             return Poll::Pending;
@@ -168,9 +176,10 @@ impl Clock {
     fn remove(&self, number: u64) {
         let mut table = self.table();
         let Some(waiting) = table.waiting.remove(&number) else { return };
-        if let Some(due) = waiting.due {
-            table.queue.remove(&(due, number));
-        }
+        match waiting.due {
+            Some(due) => table.queue.remove(&(due, number)),
+            None => table.arrived.remove(&number),
+        };
         // The driver drops its alarm, which would keep the loop alive.
         let driver = if table.waiting.is_empty() { table.driver.take() } else { None };
         drop(table);
@@ -196,7 +205,6 @@ impl Table {
     /// Enters what has arrived into the queue, and takes what is over from it.
     fn turn(&mut self, now: Duration) -> Vec<Waker> {
         for number in std::mem::take(&mut self.arrived) {
-            // Not there if it was dropped at once.
             if let Some(waiting) = self.waiting.get_mut(&number) {
                 let due = now.saturating_add(waiting.rest);
                 waiting.due = Some(due);
@@ -220,6 +228,16 @@ struct Driver {
     clock: Weak<Clock>,
     /// The earliest, or an earlier instant.
     alarm: Option<(Duration, task::Sleep)>,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let Some(clock) = self.clock.upgrade() else { return };
+        let ended = Table { has_ended: true, ..Table::default() };
+        let left = std::mem::replace(&mut *clock.table(), ended);
+        // Outside of the lock: the wakers may have the last of their tasks.
+        drop(left);
+    }
 }
 
 impl Future for Driver {

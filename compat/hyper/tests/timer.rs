@@ -277,3 +277,38 @@ fn a_sleep_outlives_its_loop_pending() {
     // Nothing waits for the instant, which is over.
     assert!(poll(&mut timer.sleep_until(deadline)).is_ready());
 }
+
+/// A waker whose references are counted.
+#[derive(Default)]
+struct Counted;
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_timer_whose_environment_has_ended_keeps_nothing_and_its_sleeps_stay_pending() {
+    let (event_loop, env) = new_loop();
+    let timer = LoopTimer::new(&env);
+    let counted = Arc::<Counted>::default();
+    let waker = Waker::from(Arc::clone(&counted));
+    let mut begun = timer.sleep(Duration::from_millis(1));
+    assert!(begun.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(Arc::strong_count(&counted), 3);
+    drop((event_loop, env));
+    assert_eq!(Arc::strong_count(&counted), 2, "its waker is dropped");
+    for _ in 0..3 {
+        assert!(begun.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    let mut sleeps: Vec<_> = (0..100).map(|_| timer.sleep(HOUR)).collect();
+    for sleep in &mut sleeps {
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    assert_eq!(Arc::strong_count(&counted), 2, "nothing is entered");
+    assert_eq!(format!("{timer:?}"), "LoopTimer { waiting: 0, .. }");
+    // A timer of an environment that has ended already.
+    let env = new_loop().1;
+    let mut sleep = LoopTimer::new(&env).sleep(HOUR);
+    assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(Arc::strong_count(&counted), 2);
+}
