@@ -12,6 +12,7 @@ mod plan;
 mod program;
 mod resets;
 mod serve;
+mod serve_upgrades;
 mod timeouts;
 mod upgrades;
 mod wire;
@@ -23,6 +24,7 @@ pub(crate) use files::files;
 pub(crate) use malformed::malformed;
 pub(crate) use resets::resets;
 pub(crate) use serve::serve;
+pub(crate) use serve_upgrades::serve_upgrades;
 pub(crate) use timeouts::timeouts;
 pub(crate) use upgrades::upgrades;
 

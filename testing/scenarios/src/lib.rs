@@ -5,6 +5,7 @@
 #![cfg(upcall_faults)]
 #![forbid(unsafe_code)]
 
+mod awaits;
 mod branches;
 mod cluster;
 mod core;
@@ -76,6 +77,8 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "core/misuse", run: core::wrong_calls },
     Scenario { name: "core/datagrams", run: core::datagrams::datagrams },
     Scenario { name: "async-wrap/tasks", run: tasks::tasks },
+    Scenario { name: "async-wrap/signals", run: tasks::signals },
+    Scenario { name: "async-wrap/requests", run: tasks::requests },
     Scenario { name: "net/echo", run: net::echo },
     Scenario { name: "net/sockets-unix", run: net::sockets::unix },
     Scenario { name: "net/sockets-tcp", run: net::sockets::tcp },
@@ -87,10 +90,13 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "net/pulls", run: net::pulls::pulls },
     Scenario { name: "net/futures-unix", run: net::futures::unix },
     Scenario { name: "net/futures-tcp", run: net::futures::tcp },
+    Scenario { name: "net/futures-udp", run: net::futures::datagrams },
+    Scenario { name: "net/futures-children", run: net::futures::children },
     Scenario { name: "net/unusual", run: net::unusual::unusual },
     Scenario { name: "net/datagrams", run: net::datagrams::datagrams },
     Scenario { name: "http/conversations", run: http::conversations },
     Scenario { name: "http/serve", run: http::serve },
+    Scenario { name: "http/serve-upgrades", run: http::serve_upgrades },
     Scenario { name: "http/malformed", run: http::malformed },
     Scenario { name: "http/timeouts", run: http::timeouts },
     Scenario { name: "http/endings", run: http::endings },

@@ -216,11 +216,13 @@ pub(super) fn has_trailer(exchange: &Exchange) -> bool {
 /// The head of a response.
 pub(super) fn head(out: &mut Vec<u8>, status: u16, connection: &str, lines: &str, length: Option<usize>) {
     let reason = match status {
+        101 => "Switching Protocols",
         200 => "OK",
         204 => "No Content",
         205 => "Reset Content",
         304 => "Not Modified",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         408 => "Request Timeout",
         413 => "Content Too Large",

@@ -1,10 +1,15 @@
 //! Scenarios of `async-wrap`: random programs of tasks on two loops, against a model that knows how each task ends, what it
-//! returns, and which values it has.
+//! returns, and which values it has; and what the environment has to await.
 
 mod gate;
 mod program;
+mod requests;
+mod signals;
 mod steps;
 mod watched;
+
+pub(crate) use self::requests::requests;
+pub(crate) use self::signals::signals;
 
 use self::gate::{Gate, Gates};
 use self::program::{Handle, Panic, Program};

@@ -1,9 +1,15 @@
 //! Connections that are awaited: what was written comes in order and once, whole if nothing broke, whichever futures are dropped
 //! at their awaits; a listener hands out each connection once.
 
+mod children;
+mod datagrams;
 mod part;
 
-use self::part::{Part, some_time, take_turns};
+pub(crate) use self::children::children;
+pub(crate) use self::datagrams::datagrams;
+
+use self::part::{Part, take_turns};
+use crate::awaits::some_time;
 use crate::core::{byte_at, dice, one_in};
 use crate::{is_passing, is_repeated};
 use ::net::futures::{AsyncSocket, Incoming};

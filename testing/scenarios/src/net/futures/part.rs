@@ -2,6 +2,7 @@
 //! what they were to do is done again.
 
 use super::{Side, Sides};
+use crate::awaits::some_time;
 use crate::core::{bytes_at, dice, one_in, some_len};
 use ::net::futures::{AsyncSocket, ReadHalf, WriteHalf};
 use ::net::{Error, Result, Socket};
@@ -61,10 +62,6 @@ impl Drop for Writing<'_> {
     fn drop(&mut self) {
         self.0.sent.set(self.1.bytes_written());
     }
-}
-
-pub(super) fn some_time() -> Duration {
-    Duration::from_micros(dice([1, 100, 3_000, 40_000][dice(4) as usize]))
 }
 
 /// The direction from the peer.
