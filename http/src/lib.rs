@@ -2,7 +2,7 @@
 //!
 //! # Modules
 //!
-//! [`guide`] explains how to build on the server; [`serve`] has requests that async functions handle, [`upcall`] has the handlers of requests, bodies and responses, [`proto`] the protocol without sockets, and
+//! [`guide`] explains how to build on the server, and [`calling`] how to call other services; [`serve`] has requests that async functions handle, [`upcall`] has the handlers of requests, bodies and responses, [`proto`] the protocol without sockets, and
 //! [`differences`] what Node does otherwise. The layers beneath are exported as modules, so that a program depends on
 //! this crate alone: [`net`] for addresses and sockets, [`async_wrap`] for the environment and its timers, [`uv_core`] for
 //! the loop, signals and processes.
@@ -17,6 +17,8 @@
 #[allow(dead_code, reason = "no connection is kept yet")]
 mod agent;
 mod body;
+#[doc = include_str!("../docs/calling.md")]
+pub mod calling {}
 #[allow(dead_code, reason = "no connection is kept yet")]
 pub mod client;
 #[cfg(feature = "codings")]

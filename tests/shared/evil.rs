@@ -31,12 +31,14 @@ pub enum Step {
     Told,
     /// Waits for so many turns of the loop.
     Turns(u32),
+    /// Notes how much has come: see [`Seen::marks`].
+    Mark,
     /// Sends: see [`say`].
     Say(Vec<u8>),
     /// Sends a byte in each turn of the loop: see [`drip`].
     Drip(VecDeque<u8>),
-    /// Sends the same as often as this, at the client's pace.
-    Pour(&'static [u8], usize),
+    /// Sends the same as often as this, at the client's pace: see [`pour`].
+    Pour(Vec<u8>, usize),
     /// Reads no more, so that what the client sends fills the kernel's buffers.
     Deaf,
     /// Reads again.
@@ -62,6 +64,11 @@ pub fn drip(bytes: impl AsRef<[u8]>) -> Step {
     Step::Drip(bytes.as_ref().iter().copied().collect())
 }
 
+/// Sends the same as often as this, at the client's pace. Each time is a system call.
+pub fn pour(bytes: impl AsRef<[u8]>, times: usize) -> Step {
+    Step::Pour(bytes.as_ref().to_vec(), times)
+}
+
 /// How a client has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
@@ -78,6 +85,8 @@ pub struct Seen {
     pub left: Left,
     /// The lines of its script that were not played.
     pub unplayed: usize,
+    /// The bytes that had come at each [`Step::Mark`].
+    pub marks: Vec<usize>,
 }
 
 impl Seen {
@@ -163,6 +172,11 @@ impl Evil {
         self.stage.connections.borrow().len()
     }
 
+    /// The lines that are not played yet, of each connection.
+    pub fn unplayed(&self) -> Vec<usize> {
+        self.stage.connections.borrow().iter().map(|connection| connection.steps.borrow().len()).collect()
+    }
+
     /// What was received on all connections until now, in the order of the connections.
     pub fn received(&self) -> Vec<u8> {
         let all = self.stage.connections.borrow();
@@ -205,7 +219,7 @@ pub fn watch(env: &Environment, who: &'static str) -> Timeout {
 }
 
 /// How long a test may take: long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Stage {
     fn begin(self: &Rc<Self>, socket: &Socket) {
@@ -217,6 +231,7 @@ impl Stage {
             socket: socket.clone(),
             steps: RefCell::new(steps.into()),
             received: RefCell::default(),
+            marks: RefCell::default(),
             passed: Cell::new(0),
             turns: Cell::new(0),
             has_room: Cell::new(true),
@@ -236,6 +251,7 @@ struct Connection {
     socket: Socket,
     steps: RefCell<VecDeque<Step>>,
     received: RefCell<Vec<u8>>,
+    marks: RefCell<Vec<usize>>,
     /// The bytes that were waited for.
     passed: Cell<usize>,
     /// The turns of the loop that [`Step::Turns`] has still to wait for.
@@ -280,6 +296,7 @@ impl Connection {
                 }
                 return self.turns.get() == 0;
             }
+            Step::Mark => self.marks.borrow_mut().push(self.received.borrow().len()),
             Step::Say(bytes) => self.write(bytes),
             Step::Drip(bytes) => return self.take_drop(bytes),
             Step::Pour(bytes, times) => {
@@ -349,8 +366,8 @@ impl Connection {
     }
 
     fn seen(&self) -> Seen {
-        let (received, left) = (self.received.borrow().clone(), self.left.get());
-        Seen { received, left, unplayed: self.steps.borrow().len() }
+        let (received, marks) = (self.received.borrow().clone(), self.marks.borrow().clone());
+        Seen { received, left: self.left.get(), unplayed: self.steps.borrow().len(), marks }
     }
 }
 

@@ -382,6 +382,14 @@ const LEAVES: &[Case] = &[
         Some("101 S | Connection: Upgrade | Upgrade: echo | upgrade"),
     ),
     (
+        "101 to another protocol",
+        OFFER,
+        "HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n",
+        Waits,
+        "error UnexpectedUpgrade",
+        Some("101 S | Connection: Upgrade | Upgrade: other | upgrade"),
+    ),
+    (
         "101 without a protocol",
         OFFER,
         "HTTP/1.1 101 S\r\nConnection: Upgrade\r\n\r\n",

@@ -1,6 +1,6 @@
 //! The evil server itself: each line of a script does what it says.
 
-use crate::evil::{Evil, Left, Script, Seen, Silent, Step, drip, say};
+use crate::evil::{Evil, Left, Script, Seen, Silent, Step, drip, pour, say};
 use async_wrap::Environment;
 use http::net::ConnectOptions;
 use http::net::futures::AsyncSocket;
@@ -40,7 +40,7 @@ fn a_script_waits_for_what_it_names_and_sends_what_it_has() {
         drip("two "),
         Step::Until("end"),
         Step::Turns(2),
-        Step::Pour(b"three ", 3),
+        pour("three ", 3),
         Step::End,
         say("four"),
         Step::Fin,

@@ -203,3 +203,8 @@ pub(crate) fn slow(
         Poll::Ready(Some(Ok(Bytes::from_static(piece.as_bytes()))))
     })
 }
+
+/// A stream that yields nothing, and has no end.
+pub(crate) fn endless() -> impl Stream<Item = Piece> {
+    Pieces(|_: &mut Context<'_>| Poll::Pending)
+}
