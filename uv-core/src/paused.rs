@@ -72,6 +72,11 @@ pub(crate) struct Pauses {
 }
 
 impl Pauses {
+    /// Whether there has been no pause.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.pause == Pause::default()
+    }
+
     pub(crate) fn is_input_paused(&self) -> bool {
         self.is_input_paused
     }

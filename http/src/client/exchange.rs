@@ -228,7 +228,7 @@ impl Exchange {
         self.decoder.set(ResponseDecoder::new());
         self.upload.borrow_mut().rewind();
         self.peek_rare(|rare| rare.cause = None);
-        self.change(|facts| (facts.is_refused, facts.is_finished, facts.finish_due) = (false, false, false));
+        self.change(|facts| facts.is_refused = false);
         self.enter(Phase::Queue);
     }
 

@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use super::options::{Phase, TimeLimits};
 use crate::agent::Core;
 use async_wrap::Heard;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// The interval of the looks at all requests.
@@ -138,16 +138,30 @@ impl Exchange {
     }
 }
 
+/// What the timer has of the agent. It is dropped with the loop, and then the requests that were under way are.
+struct Looker(Weak<Core>);
+
+impl Looker {
+    fn look(&self, heard: Heard) {
+        self.0.upgrade().iter().for_each(|core| core.shared.look(heard));
+    }
+}
+
+impl Drop for Looker {
+    fn drop(&mut self) {
+        let Some(core) = self.0.upgrade() else { return };
+        core.shared.each(|exchange| exchange.give_up());
+    }
+}
+
 impl Shared {
     /// Looks at a request from now on, until it is [left](Self::leave).
     pub(super) fn watch(core: &Rc<Core>, exchange: &Rc<Exchange>) {
         let shared = &core.shared;
         exchange.key.set(shared.active.borrow_mut().insert(Rc::clone(exchange)));
         if shared.looking.borrow().is_none() {
-            let weak = Rc::downgrade(core);
-            let timer = shared.env.set_inspection(INTERVAL, move |heard| {
-                weak.upgrade().iter().for_each(|core| core.shared.look(heard));
-            });
+            let looker = Looker(Rc::downgrade(core));
+            let timer = shared.env.set_inspection(INTERVAL, move |heard| looker.look(heard));
             timer.unref();
             shared.looking.replace(Some(timer));
         }
@@ -174,8 +188,13 @@ impl Shared {
     }
 
     fn look(&self, heard: Heard) {
-        let all: Vec<_> = self.active.borrow().iter().map(|(_, exchange)| Rc::clone(exchange)).collect();
-        all.iter().for_each(|exchange| exchange.judge(heard));
+        self.each(|exchange| exchange.judge(heard));
         self.stop_looking();
+    }
+
+    /// Works on each of the requests as they are now: working on one may end others.
+    fn each(&self, work: impl FnMut(&Rc<Exchange>)) {
+        let all: Vec<_> = self.active.borrow().iter().map(|(_, exchange)| Rc::clone(exchange)).collect();
+        all.iter().for_each(work);
     }
 }

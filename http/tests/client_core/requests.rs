@@ -1,7 +1,8 @@
 //! Requests as they are written, and the calls of a simple one.
 
 use crate::harness::{Acting, Peer, Recorder, Scripted, run};
-use http::client::{ClientRequest, ErrorKind, Phase};
+use bytes::Bytes;
+use http::client::{Client, ClientRequest, ErrorKind, Phase, RequestBuilder};
 use http::proto::EncodeError;
 
 // HC1, HC2, HC4, HC14; Node: test-http-client-get-url, test-http-full-response
@@ -107,5 +108,103 @@ fn an_abort_ends_a_request_wherever_it_is() {
     run(|client| _ = client.get(server.url("/")).send(handler).expect("to send"));
     assert_eq!(recorder.take(), ["finish", "error the request was aborted", "close"]);
     assert_eq!(recorder.error().phase(), Some(Phase::Head));
+    server.join();
+}
+
+/// Sends a request to a server that answers 204. Returns what the server has read up to a text.
+fn sent(end: &'static str, prepare: impl FnOnce(&Client, String) -> RequestBuilder) -> String {
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = Scripted::once(move |mut peer| {
+        tell.send(peer.read_until(end)).expect("the test waits");
+        peer.write("HTTP/1.1 204 No Content\r\n\r\n");
+    });
+    let recorder = Recorder::default();
+    run(|client| _ = prepare(client, server.url("/")).send(recorder.clone()).expect("to send"));
+    assert_eq!(recorder.take(), ["finish", "response 204", "end", "close"]);
+    server.join();
+    told.recv().expect("it was read")
+}
+
+// HC4, HC5, HC6; Node: test-http-host-headers, test-http-decoded-auth
+#[test]
+fn the_programs_own_fields_win() {
+    let with_user = |url: String| url.replace("://", "://user:pass@");
+    let head = sent("\r\n\r\n", |client, url| client.get(with_user(url)));
+    assert!(head.contains("\r\nAuthorization: Basic dXNlcjpwYXNz\r\n"), "{head}");
+    let head = sent("\r\n\r\n", |client, url| {
+        let get = client.get(with_user(url)).field("authorization", "mine").field("host", "other");
+        get.field("Connection", "close").append_field("X-A", "1").append_field("X-A", "2").remove_field("X-B")
+    });
+    assert!(head.starts_with("GET / HTTP/1.1\r\nHost: other\r\nConnection: close\r\n"), "{head}");
+    assert!(head.contains("\r\nauthorization: mine\r\n") && !head.contains("Basic"), "{head}");
+    assert!(head.contains("\r\nX-A: 1\r\nX-A: 2\r\n"), "{head}");
+}
+
+// HC8, HC11; Node: test-http-request-method-delete-payload
+#[test]
+fn a_body_has_an_end_whatever_the_method_and_trailers_come_behind_it() {
+    for method in ["GET", "DELETE", "OPTIONS", "X"] {
+        let all = sent("hello", |client, url| client.request(method, url).body("hello"));
+        assert!(all.contains("\r\nContent-Length: 5\r\n"), "{all}");
+    }
+    let all =
+        sent("\r\n0\r\nX-A: 1\r\n\r\n", |client, url| client.post(url).trailer("X-A", "1").body("hello"));
+    assert!(all.contains("\r\nTransfer-Encoding: chunked\r\n"), "{all}");
+    assert!(all.ends_with("\r\n\r\n5\r\nhello\r\n0\r\nX-A: 1\r\n\r\n"), "{all}");
+}
+
+// HC10, HC11
+#[test]
+fn what_would_confuse_a_server_is_refused() {
+    run(|client| {
+        let post = || client.post("http://127.0.0.1:1/").field("Content-Length", "1");
+        for (request, fault) in [
+            (post().field("Transfer-Encoding", "chunked"), EncodeError::LengthWithTransferEncoding),
+            (post().trailer("Content-Length", "1"), EncodeError::MisplacedField),
+            (post().trailer("X-A", "1").body("x"), EncodeError::TrailerWithoutChunked),
+            (post().target("/a#b"), EncodeError::InvalidTarget),
+        ] {
+            let error = request.send(Recorder::default()).expect_err("it is refused");
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest(fault));
+        }
+    });
+}
+
+// HC12, HC14; Node: test-http-client-upload-buf
+#[test]
+fn a_large_piece_leaves_with_its_head_and_one_that_waits_for_100_waits() {
+    let large = Bytes::from(vec![b'x'; 100_000]);
+    let len = large.len();
+    let server = Scripted::new(move |listener| {
+        for expects in [false, true] {
+            let mut peer = Peer::accept(listener);
+            let head = peer.read_head();
+            assert!(head.contains("\r\nTransfer-Encoding: chunked\r\n"), "{head}");
+            if expects {
+                peer.assert_silent();
+                peer.write("HTTP/1.1 100 Continue\r\n\r\n");
+            }
+            let body = peer.read_until("\r\n0\r\n\r\n");
+            assert_eq!(body.len(), "186a0\r\n".len() + len + "\r\n0\r\n\r\n".len());
+            peer.write("HTTP/1.1 204 No Content\r\n\r\n");
+        }
+    });
+    for expects in [false, true] {
+        let recorder = Recorder::default();
+        run(|client| {
+            let post = client.post(server.url("/"));
+            let post = if expects { post.expect_continue() } else { post };
+            let request = post.begin(recorder.clone()).expect("to begin");
+            request.flush_headers().expect("to flush");
+            let (request, large) = (request, large.clone());
+            client.environment().set_timeout(std::time::Duration::from_millis(5), move || {
+                request.write_bytes(large).expect("to write");
+                request.end(b"").expect("to end");
+            });
+        });
+        let mut calls = recorder.take();
+        calls.retain(|call| call != "continue");
+        assert_eq!(calls, ["finish", "response 204", "end", "close"]);
+    }
     server.join();
 }

@@ -118,6 +118,16 @@ impl StreamInner {
         Some(fd)
     }
 
+    /// Drops what the errors of a connect needed: an idle connection holds no rare state.
+    fn forget_connect(&self) {
+        if let Some(mut cold) = self.cold.take() {
+            cold.target = None;
+            if !cold.is_unused() {
+                self.cold.put(cold);
+            }
+        }
+    }
+
     fn note_risky_port(&self, addr: &SockAddr) {
         // The kernel never chooses a privileged port itself: see ip_local_port_range in the kernel's sysctl
         // documentation.
@@ -182,6 +192,7 @@ impl Stream {
         inner.event_loop().end_request();
         if result.is_ok() {
             inner.set(READABLE | WRITABLE);
+            inner.forget_connect();
         } else {
             inner.if_output(Outgoing::cancel_queue);
         }

@@ -69,6 +69,18 @@ pub(super) struct Cold {
     pub(super) around: Option<Around>,
 }
 
+impl Cold {
+    /// Whether there is nothing in it.
+    pub(super) fn is_unused(&self) -> bool {
+        let Self { delayed_error, received, pauses, is_standard, is_lent, is_terminal, file, target, .. } =
+            self;
+        let Self { risky_port, around, .. } = self;
+        let has_flag = *is_standard || *is_lent || *is_terminal || *risky_port != 0;
+        let has_state = delayed_error.is_some() || !received.is_empty() || !pauses.is_unused();
+        !has_flag && !has_state && file.is_none() && target.is_none() && around.is_none()
+    }
+}
+
 impl StreamInner {
     pub(super) fn new(handle: Handle, flags: StreamFlags) -> Self {
         Self {

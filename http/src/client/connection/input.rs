@@ -24,9 +24,11 @@ enum Turn {
 
 /// Takes input.
 pub(super) fn feed(connection: &Rc<Connection>, mut input: &[u8]) {
-    let Some(exchange) = connection.exchange.borrow().clone() else { return };
+    let Some(exchange) = connection.exchange() else { return };
     exchange.clock.note_move(connection.core.shared.now());
-    exchange.change(|facts| facts.is_answered = true);
+    if !input.is_empty() {
+        exchange.change(|facts| facts.is_answered = true);
+    }
     let shared = &connection.core.shared;
     let mut decoder = exchange.decoder.take();
     let mut table = shared.table.take().unwrap_or_default();
@@ -72,7 +74,7 @@ pub(super) fn feed(connection: &Rc<Connection>, mut input: &[u8]) {
 
 /// The server has ended the connection.
 pub(super) fn end(connection: &Rc<Connection>) {
-    let Some(exchange) = connection.exchange.borrow().clone() else { return };
+    let Some(exchange) = connection.exchange() else { return };
     let mut decoder = exchange.decoder.take();
     let finished = decoder.finish();
     exchange.decoder.set(decoder);
@@ -215,7 +217,7 @@ impl Exchange {
 impl Connection {
     /// Goes on where a pause has stopped the response, and tells the handler what it waits for.
     pub(super) fn go_on(self: &Rc<Self>) {
-        let Some(exchange) = self.exchange.borrow().clone() else { return };
+        let Some(exchange) = self.exchange() else { return };
         self.report(&exchange);
         if self.serves(&exchange) && !exchange.facts().is_paused && self.socket.is_paused() {
             let stash = exchange.peek_rare(|rare| std::mem::take(&mut rare.stash));

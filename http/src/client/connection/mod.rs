@@ -31,7 +31,7 @@ use crate::proto::ParseError;
 use async_wrap::layer::OnUnwind;
 use net::Socket;
 use net::upcall::SocketHandler;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -59,7 +59,7 @@ enum Stage {
 pub(crate) struct Connection {
     pub(crate) core: Rc<Core>,
     pub(crate) socket: Socket,
-    exchange: RefCell<Option<Rc<Exchange>>>,
+    exchange: Cell<Option<Rc<Exchange>>>,
     /// What the agent knows it by.
     pub(crate) id: Cell<u32>,
     stage: Cell<Stage>,
@@ -68,7 +68,7 @@ pub(crate) struct Connection {
 }
 
 // What an idle connection costs in this layer.
-const _: () = assert!(size_of::<Connection>() <= 48);
+const _: () = assert!(size_of::<Connection>() <= 40);
 
 impl Connection {
     /// Makes a connection for a request.
@@ -83,7 +83,7 @@ impl Connection {
         let connection = Rc::new(Self {
             core: Rc::clone(core),
             socket: socket.clone(),
-            exchange: RefCell::new(Some(Rc::clone(exchange))),
+            exchange: Cell::new(Some(Rc::clone(exchange))),
             id: Cell::new(id),
             stage: Cell::new(Stage::Connecting),
             is_reused: Cell::new(false),
@@ -97,7 +97,7 @@ impl Connection {
     pub(crate) fn assign(self: &Rc<Self>, exchange: &Rc<Exchange>) {
         self.stage.set(Stage::Assigned);
         self.is_reused.set(true);
-        self.exchange.replace(Some(Rc::clone(exchange)));
+        self.exchange.set(Some(Rc::clone(exchange)));
         exchange.set_connection(Some(self));
         exchange.change(|facts| facts.is_reused = true);
         self.socket.ref_();
@@ -110,7 +110,7 @@ impl Connection {
         if self.socket.may_have_input() {
             return self.on_lost();
         }
-        if let Some(exchange) = &*self.exchange.borrow() {
+        if let Some(exchange) = &self.exchange() {
             // To hooks the connection is another one with each request, which is its cause.
             exchange.run_within(|| self.socket.stream().renew_context());
         }
@@ -125,7 +125,7 @@ impl Connection {
     /// Whether it carries this request, which is being answered.
     fn serves(&self, exchange: &Rc<Exchange>) -> bool {
         let is_it = |own: &Rc<Exchange>| Rc::ptr_eq(own, exchange);
-        self.is_serving() && self.exchange.borrow().as_ref().is_some_and(is_it)
+        self.is_serving() && self.exchange().as_ref().is_some_and(is_it)
     }
 
     /// Closes the connection, unless it is closed. A request that it has loses it.
@@ -144,6 +144,13 @@ impl Connection {
         }
         self.socket.destroy();
         true
+    }
+
+    /// The request that it carries.
+    fn exchange(&self) -> Option<Rc<Exchange>> {
+        let exchange = self.exchange.take();
+        self.exchange.set(exchange.clone());
+        exchange
     }
 
     /// Takes the request from the connection.
@@ -200,7 +207,7 @@ impl Connection {
 
     /// The server has closed or broken the connection.
     fn on_lost(self: &Rc<Self>) {
-        let exchange = self.exchange.borrow().clone();
+        let exchange = self.exchange();
         match exchange {
             Some(exchange) => {
                 let error = self.loss_of(&exchange, None);
@@ -213,7 +220,7 @@ impl Connection {
     /// Bytes have come that no request has asked for.
     fn on_unsolicited(self: &Rc<Self>) {
         let is_new = !self.is_reused.get();
-        let exchange = self.exchange.borrow().clone();
+        let exchange = self.exchange();
         match exchange {
             // Another connection would get the same.
             Some(exchange) if is_new && self.stage.get() != Stage::Finishing => {
@@ -250,7 +257,7 @@ impl Connection {
 
     /// The kernel has taken all that was written.
     fn on_drained(self: &Rc<Self>) {
-        let Some(exchange) = self.exchange.borrow().clone() else { return };
+        let Some(exchange) = self.exchange() else { return };
         if self.stage.get() == Stage::Finishing {
             self.detach();
             exchange.set_connection(None);
@@ -285,7 +292,7 @@ impl ConnectionTower {
 impl SocketHandler for ConnectionTower {
     fn on_lookup(&mut self, _: &Socket, _: &str, found: net::Result<&[SocketAddr], &net::Error>) {
         if found.is_ok()
-            && let Some(exchange) = &*self.0.exchange.borrow()
+            && let Some(exchange) = &self.0.exchange()
         {
             exchange.enter(Phase::Connect);
         }
@@ -314,7 +321,7 @@ impl SocketHandler for ConnectionTower {
     }
 
     fn on_write_failed(&mut self, _: &Socket, error: &net::Error) {
-        if let Some(exchange) = &*self.0.exchange.borrow() {
+        if let Some(exchange) = &self.0.exchange() {
             exchange.refuse_body(error.clone());
         }
     }
@@ -332,7 +339,7 @@ impl SocketHandler for ConnectionTower {
     }
 
     fn on_error(&mut self, _: &Socket, error: net::Error) {
-        if let Some(exchange) = &*self.0.exchange.borrow() {
+        if let Some(exchange) = &self.0.exchange() {
             exchange.rare(|rare| _ = rare.cause.get_or_insert(error));
         }
     }

@@ -37,7 +37,7 @@ impl Exchange {
 impl Connection {
     /// Begins with the request that the connection has: what was written of it so far is sent.
     pub(super) fn start(self: &Rc<Self>) {
-        let Some(exchange) = self.exchange.borrow().clone() else { return };
+        let Some(exchange) = self.exchange() else { return };
         self.stage.set(Stage::Serving);
         exchange.enter(Phase::Send);
         if exchange.facts().is_paused {
@@ -89,7 +89,7 @@ impl Connection {
 
     /// The same with a buffer that is shared.
     pub(crate) fn send_shared(&self, exchange: &Exchange, upload: &mut Upload, data: Bytes, last: bool) {
-        if data.len() < COPIED_BODY {
+        if data.len() < COPIED_BODY || upload.awaits_continue() {
             return self.send(exchange, upload, &data, last);
         }
         self.expect_response(exchange, upload);
