@@ -12,6 +12,8 @@
 //!   `socket.read()` takes from the stream's buffer, and it alone tells the end.
 //! - [`Linger`](crate::Linger) waits for the peer's acknowledgement before a close, so that a reset does not cut data that
 //!   the peer has not read.
+//! - A socket with [`read_after_failed_write`](crate::ConnectOptions#structfield.read_after_failed_write) gets what its peer has
+//!   sent before a write failed; in Node, and by default, a failed write destroys the socket.
 //! - A high-water mark and a keepalive time of zero are refused. A mark of 1 does what Node's mark of 0 does.
 //! - An attempt to connect to one of a host's addresses goes on beside the next one after
 //!   [`attempt_timeout`](crate::ConnectOptions::attempt_timeout), and the first to connect wins (RFC 8305). Node gives it up,

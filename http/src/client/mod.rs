@@ -42,6 +42,48 @@
 //! env.run_to_end()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The same as futures is in [`RequestBuilder`] and [`ClientResponse`], adaptors over the calls of a handler.
+//!
+//! # Theory of operation
+//!
+//! ```text
+//!  RequestBuilder ──▶ Exchange ──begin──▶ agent ──▶ Connection ──bytes──▶ socket
+//!    ClientRequest ──▶   │  ▲                            │  ▲              │
+//!    ClientHandler ◀─────┘  └────────── response ────────┘  └────bytes─────┘
+//! ```
+//!
+//! An exchange is a request with its response, and lasts until its end is told. Nothing is written within `send`: the agent decides at
+//! once which connection the request gets, and the loop does the rest. The phase that an exchange is in is what its limits of
+//! time and its errors name:
+//!
+//! | phase | until |
+//! |---|---|
+//! | [`Queue`](Phase::Queue) | the agent has a connection for it, or may make one |
+//! | [`Resolve`](Phase::Resolve), [`Connect`](Phase::Connect) | the connection is made; neither is there if it was idle |
+//! | [`Send`](Phase::Send) | the kernel has all of the request; an upload that makes progress may last |
+//! | [`AwaitContinue`](Phase::AwaitContinue) | `100 Continue`, or the limit, which sends the body |
+//! | [`Head`](Phase::Head) | the head of the final response |
+//! | [`Body`](Phase::Body) | the end of the response, whatever is still sent of the request |
+//!
+//! An exchange ends once: by [`on_end`](crate::upcall::ClientHandler::on_end),
+//! [`on_upgrade`](crate::upcall::ClientHandler::on_upgrade) or [`on_error`](crate::upcall::ClientHandler::on_error), behind which
+//! `on_close` is the last call. What ends it within a call of the program, such as [`ClientRequest::abort`], takes effect at once and
+//! is told from the loop.
+//!
+//! Request and response are independent of each other. A server may answer before it has the whole request, and close: then
+//! writing fails, and what has come is read all the same, so that the answer is never lost. Behind a complete response the
+//! connection is kept only if the request is written too, or if at most 64 KiB of it are still queued. A request whose connection
+//! breaks before a byte of its response is the agent's affair, which may send it once more.
+//!
+//! - `builder.rs`, `url.rs`, `options.rs`: a request that is being prepared
+//! - `exchange.rs`: one request through its phases; `clock.rs` and `limits.rs` have its times, `upload.rs` what it writes,
+//!   `place.rs` its handler
+//! - `connection/`: one connection, with the table of its stages; `input.rs` and `output.rs` are the two directions
+//! - `shared.rs`: what the requests of an agent share: the records, buffers and the table of fields that are used again. So a
+//!   request in the steady state allocates nothing, and costs two system calls beside the poll and a look at the socket
+//! - `request.rs`, `error.rs`: the handle of a program, and what it is told of a failure
+//! - `futures/`: requests that are awaited
 
 mod builder;
 mod clock;
