@@ -30,8 +30,7 @@ enum Then {
 }
 use Then::{Ends, Resets, Waits};
 
-/// Title, request, answer, what follows, what becomes of it; and what Node makes of it, if that is something else: one of several,
-/// where it depends on how much Node reads at once.
+/// Title, request, answer, what follows, what becomes of it; and what Node makes of it, if that is something else.
 type Case = (&'static str, Asked, &'static str, Then, &'static str, Option<&'static str>);
 
 // HC15.
@@ -299,7 +298,7 @@ const ENDS: &[Case] = &[
         "HTTP/1.1 200 OK\r\n\r\nsome",
         Resets,
         "200 OK | body=some | cut",
-        Some("200 OK | body=some | end or 200 OK | body=some | error ECONNRESET | end"),
+        Some("200 OK | body=some | end"),
     ),
     (
         "trailers",
@@ -463,6 +462,12 @@ fn each_answer_is_read_by_the_rfc_whole_or_byte_by_byte() {
     }
 }
 
+/// What does not depend on whether Node sees a reset together with what was sent before it.
+fn without_race(said: &str) -> Vec<&str> {
+    let is_sure = |word: &&str| *word != "cut" && !word.starts_with("error") && !word.starts_with("body");
+    said.split(" | ").filter(is_sure).collect()
+}
+
 #[test]
 fn nodes_client_differs_only_where_it_is_said() {
     let env = Environment::with_new_loop().expect("a loop");
@@ -484,9 +489,13 @@ fn nodes_client_differs_only_where_it_is_said() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout.to_vec()).expect("text");
     let mut said = text.lines().map(|line| serde_json::from_str::<String>(line).expect("a string"));
-    for (title, .., ours, nodes) in all() {
+    for (title, _, _, then, ours, nodes) in all() {
         let (said, expected) = (said.next().expect("a line for each"), nodes.unwrap_or(ours));
-        assert!(expected.split(" or ").any(|expected| expected == said), "{title}: {said}");
+        if matches!(then, Resets) {
+            assert_eq!(without_race(&said), without_race(expected), "{title}");
+        } else {
+            assert_eq!(said, expected, "{title}");
+        }
     }
     assert_eq!(evil.finish().len(), all().count());
     env.run_to_end().expect("the loop runs");

@@ -150,3 +150,19 @@ fn a_response_that_is_dropped_behind_its_end_changes_nothing() {
     });
     assert_eq!(said, "[1,2,3]");
 }
+
+// HC36. Node: test-http-server-multiheaders.
+#[test]
+fn repeated_fields_are_seen_by_nodes_table_and_as_they_came() {
+    let head = "HTTP/1.1 200 OK\r\nVary: a\r\nset-cookie: x=1\r\nETag: 1\r\nVARY: b\r\nSet-Cookie: y=2\r\netag: 2\r\n\
+                Content-Length: 0\r\n\r\n";
+    let (response, _) =
+        run([vec![Head, say(head)]], |site| async move { site.get().await.expect("a response") });
+    let fields = response.fields();
+    assert_eq!(fields.joined("vary").as_deref(), Some(&b"a, b"[..]));
+    assert_eq!(fields.joined("etag").as_deref(), Some(&b"1"[..]));
+    assert_eq!(fields.joined("set-cookie"), None);
+    assert_eq!(fields.get_all("Set-Cookie").collect::<Vec<_>>(), [&b"x=1"[..], b"y=2"]);
+    let names: Vec<_> = fields.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["Vary", "set-cookie", "ETag", "VARY", "Set-Cookie", "etag", "Content-Length"]);
+}
