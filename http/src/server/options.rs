@@ -59,7 +59,8 @@ pub struct ServerOptions {
     /// Requests whose responses are due at most, in all connections together, or 0 for no limit. Default: 0.
     ///
     /// The response to one more is 503 with `Retry-After`, without a call of its handler. Those that are served go on, and all
-    /// connections stay; `Server::shed_requests` counts what was refused.
+    /// connections stay; `Server::shed_requests` counts what was refused. A client that sends its body slowly has a request in
+    /// flight, too, for `request_timeout` at most: limits for addresses (`net`) belong beside this one.
     /// [`RequestHandler::accepts_overload`](crate::upcall::RequestHandler::accepts_overload) may let requests in all the same.
     pub max_requests_in_flight: usize,
     /// For how long the loop may be busy before it looks for events again, or 0 for any time. Default: 0.

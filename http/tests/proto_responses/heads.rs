@@ -1,8 +1,8 @@
 //! Status lines and fields: what is accepted, and at which byte the rest is refused.
 
 use crate::harness::{GET, check, refuse, trace};
-use http::proto::Limits;
 use http::proto::ParseError::*;
+use http::proto::{FieldTable, Limits, ResponseDecoder, ResponseEvent, ResponseTo, Value};
 
 // HC15.
 #[test]
@@ -109,4 +109,26 @@ fn a_table_that_has_read_requests_reads_responses_and_the_other_way_round() {
             .map(|event| matches!(event, Event::Head(_)));
         assert_eq!(read, Err(MissingHost));
     }
+}
+
+// HC36. Node: test-http-server-multiheaders2, test-http-set-cookies
+#[test]
+fn repeated_fields_follow_the_table_of_node_and_the_lines_stay() {
+    let mut input: &[u8] = b"HTTP/1.1 204 x\r\nSet-Cookie: a\r\nETag: 1\r\nVary: x\r\nset-cookie: b, c\r\netag: 2\r\nvary: y\r\n\r\n";
+    let (mut decoder, mut table) = (ResponseDecoder::new(), FieldTable::new());
+    assert!(decoder.begin(ResponseTo::default()));
+    let decoded = decoder.decode(&mut input, &mut table, &Limits::default());
+    let Ok(ResponseEvent::Head(head)) = decoded else { unreachable!("{decoded:?}") };
+    let entries = head.fields.by_name().map(|(name, value)| match value {
+        Value::One(value) => format!("{name}={}", value.escape_ascii()),
+        Value::List(values) => {
+            format!(
+                "{name}={:?}",
+                values.iter().map(|value| value.escape_ascii().to_string()).collect::<Vec<_>>()
+            )
+        }
+    });
+    assert_eq!(entries.collect::<Vec<_>>(), ["Set-Cookie=[\"a\", \"b, c\"]", "ETag=1", "Vary=x, y"]);
+    let names: Vec<_> = head.fields.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["Set-Cookie", "ETag", "Vary", "set-cookie", "etag", "vary"]);
 }

@@ -3,6 +3,8 @@
 //! Every test runs twice: as it is, and in `server_slow_path`, with the fast path switched off.
 
 mod answers;
+#[cfg(feature = "json")]
+mod attacked;
 mod backpressure;
 mod bodies;
 mod closing;

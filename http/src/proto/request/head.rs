@@ -12,8 +12,8 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequestHead<'a> {
-    /// The method, any token; case matters. Whether it is a known one is the application's question (501 or
-    /// 405); Node refuses all but a fixed set.
+    /// The method, any token; case matters. A [known](Self::has_known_method) one may be none of the resource's (405); Node
+    /// refuses all but a fixed set.
     pub method: &'a str,
     /// The target as sent: visible ASCII without `#`, in the form that `form` says.
     pub target: &'a str,
