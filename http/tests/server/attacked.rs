@@ -44,7 +44,7 @@ fn json(path: &str, body: &str) -> String {
 /// Sends bombs until told to stop, and reads what they are answered.
 fn bomb(address: SocketAddr, is_over: &AtomicBool) {
     let bombs = [
-        ("[".repeat(500_000), 400),
+        ("[".repeat(500_000), 422),
         (format!("[{}1]", "[],".repeat(300_000)), 422),
         (format!("[{}1]", "1,".repeat(500_000)), 200),
         (format!("[1e{}]", "9".repeat(500_000)), 400),
