@@ -1,19 +1,16 @@
-//! One answer to one request, of servers that are right, wrong or malicious: what the client makes of it, and what Node's makes of it.
+//! One answer to one request, of servers that are right, wrong or malicious: what the client makes of it, and what Node's makes of
+//! it, which `node.rs` asks.
 //!
 //! What a client gets is written so: `info 103` for each informational response; `200 OK`; `Name: value` for each field;
 //! `body=…`; trailers like fields; `end`, or `cut` if it did not end. `error` has Node's code of what is no response.
 
 use crate::evil::Step::{Fin, Head, Reset};
-use crate::evil::{Evil, Script, Step, drip, say};
+use crate::evil::{Script, Step, drip, say};
 use crate::rig::{Site, answer_to, run};
-use async_wrap::Environment;
 use http::client::RequestBuilder;
-use http::net::process::Command;
-use serde_json::json;
-use std::path::Path;
 
 /// A request: method and fields.
-type Asked = (&'static str, &'static [(&'static str, &'static str)]);
+pub(crate) type Asked = (&'static str, &'static [(&'static str, &'static str)]);
 
 const GET: Asked = ("GET", &[]);
 const HEAD: Asked = ("HEAD", &[]);
@@ -22,7 +19,7 @@ const CONNECT: Asked = ("CONNECT", &[]);
 
 /// How the server goes on behind its answer.
 #[derive(Clone, Copy, Debug)]
-enum Then {
+pub(crate) enum Then {
     /// It waits for the client.
     Waits,
     Ends,
@@ -31,7 +28,7 @@ enum Then {
 use Then::{Ends, Resets, Waits};
 
 /// Title, request, answer, what follows, what becomes of it; and what Node makes of it, if that is something else.
-type Case = (&'static str, Asked, &'static str, Then, &'static str, Option<&'static str>);
+pub(crate) type Case = (&'static str, Asked, &'static str, Then, &'static str, Option<&'static str>);
 
 // HC15.
 const STATUS_LINES: &[Case] = &[
@@ -430,11 +427,11 @@ const LEAVES: &[Case] = &[
     ),
 ];
 
-fn all() -> impl Iterator<Item = &'static Case> {
+pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
     [STATUS_LINES, INFORMATIONAL, WITHOUT_BODY, FRAMING, LINES, ENDS, BEHIND, LEAVES].into_iter().flatten()
 }
 
-fn script(answer: Step, then: Then) -> Script {
+pub(crate) fn script(answer: Step, then: Then) -> Script {
     let last = match then {
         Waits => None,
         Ends => Some(Fin),
@@ -460,43 +457,4 @@ fn each_answer_is_read_by_the_rfc_whole_or_byte_by_byte() {
             assert_eq!((seen.len(), seen[0].heads()), (1, 1), "{text}: one request, on one connection");
         }
     }
-}
-
-/// What does not depend on whether Node sees a reset together with what was sent before it.
-fn without_race(said: &str) -> Vec<&str> {
-    let is_sure = |word: &&str| *word != "cut" && !word.starts_with("error") && !word.starts_with("body");
-    said.split(" | ").filter(is_sure).collect()
-}
-
-#[test]
-fn nodes_client_differs_only_where_it_is_said() {
-    let env = Environment::with_new_loop().expect("a loop");
-    let evil = Evil::new(&env, all().map(|(_, _, answer, then, ..)| script(say(answer), *then)));
-    let asked: Vec<_> =
-        all().map(|(_, (method, fields), ..)| json!({"method": method, "fields": fields})).collect();
-    let node = Command::new("node")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/client/node_client.js"))
-        .arg(evil.url("/"))
-        .arg(json!(asked).to_string());
-    let output = match env.block_on(node.output(&env)).expect("it ends") {
-        Ok(output) => output,
-        Err(error) => {
-            assert!(std::env::var_os("POMELO_TESTS_NEED_NODE").is_none(), "node: {error}");
-            println!("skipped: node: {error}");
-            return;
-        }
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout.to_vec()).expect("text");
-    let mut said = text.lines().map(|line| serde_json::from_str::<String>(line).expect("a string"));
-    for (title, _, _, then, ours, nodes) in all() {
-        let (said, expected) = (said.next().expect("a line for each"), nodes.unwrap_or(ours));
-        if matches!(then, Resets) {
-            assert_eq!(without_race(&said), without_race(expected), "{title}");
-        } else {
-            assert_eq!(said, expected, "{title}");
-        }
-    }
-    assert_eq!(evil.finish().len(), all().count());
-    env.run_to_end().expect("the loop runs");
 }

@@ -12,6 +12,7 @@ mod leaving;
 mod llhttp;
 #[path = "../proto_responses/llhttp_cases.rs"]
 mod llhttp_cases;
+mod node;
 mod phases;
 mod requests;
 pub(crate) mod rig;
