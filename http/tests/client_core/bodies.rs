@@ -18,7 +18,7 @@ fn refusal(peer: &mut Peer) {
 // HC30, HC31; Node: test-http-client-request-large-payload, nodejs/node#12339
 #[test]
 fn an_answer_to_a_request_that_is_not_read_is_never_lost() {
-    let rounds = 200;
+    let rounds = 1000;
     let server = Scripted::new(move |listener| {
         for _ in 0..rounds {
             let mut peer = Peer::accept(listener);

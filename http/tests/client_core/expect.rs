@@ -151,7 +151,7 @@ fn the_wait_for_100_is_a_phase() {
     });
     let recorder = Recorder::default();
     run(|client| {
-        let limits = TimeLimits::default().await_continue(LONG).whole(Duration::from_millis(50));
+        let limits = TimeLimits::default().await_continue(LONG).whole(Duration::from_millis(500));
         let post = client.post(server.url("/")).expect_continue().time_limits(limits);
         post.body("hello").send(recorder.clone()).expect("to send");
     });
