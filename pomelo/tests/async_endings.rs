@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::tasks::{Act, LIMIT, Outcome, Task, app, load, start};
+use common::tasks::{Act, LIMIT, Outcome, Task, app, load, patient_app, start};
 use common::{Part, Story, World, logs};
 use pomelo::futures::{AsyncComponent, Awaited};
 use pomelo::upcall::Component;
@@ -119,7 +119,7 @@ impl Component for Endless {
 #[test]
 fn a_stop_ends_the_start_that_a_completion_holds_up_for_ever() {
     let (world, kept) = (World::new(), Rc::default());
-    let app = app(&world);
+    let app = patient_app(&world);
     app.load("endless", Endless(Rc::clone(&kept))).expect("a new name");
     load(&app, Task::new("b", &world));
     let (starting, stopping) = (app.clone(), app.clone());
@@ -152,7 +152,7 @@ fn a_stop_that_panics_holds_up_no_other_whoever_it_is_called_by() {
         }
     }
     let world = World::new();
-    let app = app(&world);
+    let app = patient_app(&world);
     load(&app, Task::new("a", &world).stopping(Act::PanicAtOnce));
     app.load("broken", Broken).expect("a new name");
     load(&app, Task::new("b", &world).stopping(Act::Panic));
@@ -174,7 +174,7 @@ fn a_stop_that_panics_holds_up_no_other_whoever_it_is_called_by() {
 fn a_stop_at_any_await_of_the_start_ends_it_and_stops_everything_once() {
     for turns in 0.. {
         let world = World::new();
-        let app = app(&world);
+        let app = patient_app(&world);
         load(&app, Task::new("a", &world));
         app.load("b", Part::new("b", &world.story)).expect("a new name");
         let (starting, stopping) = (app.clone(), app.clone());
@@ -235,7 +235,7 @@ fn what_a_pending_start_holds_is_dropped_with_the_loop() {
 fn a_start_that_is_dropped_at_any_await_can_be_stopped() {
     for polls in 0.. {
         let world = World::new();
-        let app = app(&world);
+        let app = patient_app(&world);
         load(&app, Task::new("a", &world));
         app.load("b", Part::new("b", &world.story)).expect("a new name");
         let (starting, mut left) = (app.clone(), polls);

@@ -86,6 +86,11 @@ pub(crate) fn app(world: &World) -> Application {
     Application::new(&world.env, world.options().stop_limit(LIMIT)).expect("a good configuration")
 }
 
+/// An application whose stop has its usual limit, for tests that do not wait for that.
+pub(crate) fn patient_app(world: &World) -> Application {
+    Application::new(&world.env, world.options()).expect("a good configuration")
+}
+
 /// Starts the application, and notes how that ended.
 pub(crate) fn start(world: &World, app: &Application) {
     let story = world.story.clone();
