@@ -31,7 +31,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The response has ended, or its connection is closed (`ERR_STREAM_WRITE_AFTER_END`, `ERR_STREAM_DESTROYED`).
+    /// The response has ended, or a client's request, or the connection is closed (`ERR_STREAM_WRITE_AFTER_END`, `ERR_STREAM_DESTROYED`).
     Closed,
     /// The head is sent: neither status nor fields can change (`ERR_HTTP_HEADERS_SENT`).
     HeadersSent,
@@ -81,7 +81,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed => f.write_str("the response has ended or its connection is closed"),
+            Self::Closed => f.write_str("the message has ended or its connection is closed"),
             Self::HeadersSent => f.write_str(
                 "the head of the response is sent already: status and fields cannot change any more",
             ),
