@@ -139,18 +139,24 @@ impl Exchange {
 }
 
 /// What the timer has of the agent. It is dropped with the loop, and then the requests that were under way are.
-struct Looker(Weak<Core>);
+struct Looker {
+    core: Weak<Core>,
+    /// Of the timer; the next one may run already when what a stopped one has is dropped.
+    number: u32,
+}
 
 impl Looker {
     fn look(&self, heard: Heard) {
-        self.0.upgrade().iter().for_each(|core| core.shared.look(heard));
+        self.core.upgrade().iter().for_each(|core| core.shared.look(heard));
     }
 }
 
 impl Drop for Looker {
     fn drop(&mut self) {
-        let Some(core) = self.0.upgrade() else { return };
-        core.shared.each(|exchange| exchange.give_up());
+        let Some(core) = self.core.upgrade() else { return };
+        if core.shared.timers.get() == self.number {
+            core.shared.each(|exchange| exchange.give_up());
+        }
     }
 }
 
@@ -160,7 +166,7 @@ impl Shared {
         let shared = &core.shared;
         exchange.key.set(shared.active.borrow_mut().insert(Rc::clone(exchange)));
         if shared.looking.borrow().is_none() {
-            let looker = Looker(Rc::downgrade(core));
+            let looker = Looker { core: Rc::downgrade(core), number: shared.timers.get() };
             let timer = shared.env.set_inspection(INTERVAL, move |heard| looker.look(heard));
             timer.unref();
             shared.looking.replace(Some(timer));
@@ -183,6 +189,7 @@ impl Shared {
     /// The timer is stopped once there is nothing to look at.
     pub(super) fn stop_looking(&self) {
         if self.active.borrow().is_empty() {
+            self.timers.set(self.timers.get().wrapping_add(1));
             self.looking.take().iter().for_each(|timer| timer.clear());
         }
     }

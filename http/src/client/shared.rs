@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     /// The requests that are under way, and the timer that looks at them.
     pub(super) active: RefCell<Slab<Rc<Exchange>>>,
     pub(super) looking: RefCell<Option<Timeout>>,
+    /// Timers that were stopped.
+    pub(super) timers: Cell<u32>,
     /// The program has dropped its last handle of the agent. Records refer to the agent, so none is kept from then on.
     is_abandoned: Cell<bool>,
 }
@@ -36,6 +38,7 @@ impl Shared {
             spare: RefCell::default(),
             active: RefCell::default(),
             looking: RefCell::default(),
+            timers: Cell::default(),
             is_abandoned: Cell::default(),
         }
     }

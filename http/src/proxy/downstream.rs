@@ -82,8 +82,19 @@ impl Downstream {
         }
     }
 
-    /// Ends the response. `is_cut` tells that some of the request will not be read.
-    pub(super) fn end(&self, trailers: &Fields<'_>, is_cut: bool) -> Result<()> {
+    /// Whether some of a response is sent.
+    pub(super) fn has_begun(&self) -> bool {
+        match self {
+            Self::Http(response, _) => response.is_head_sent(),
+            Self::Raw(raw) => {
+                let output = raw.output.borrow();
+                output.encoder.is_some() && output.due.is_empty()
+            }
+        }
+    }
+
+    /// Ends the response with the last of its body. `is_cut` tells that some of the request will not be read.
+    pub(super) fn end(&self, data: &[u8], trailers: &Fields<'_>, is_cut: bool) -> Result<()> {
         match self {
             Self::Http(response, _) => {
                 for (name, value) in trailers.iter() {
@@ -94,9 +105,12 @@ impl Downstream {
                     response.close_behind();
                 }
                 response.forget_handler();
-                response.end(b"")
+                response.end(data)
             }
-            Self::Raw(raw) => raw.end(),
+            Self::Raw(raw) => {
+                raw.put(data)?;
+                raw.end()
+            }
         }
     }
 
@@ -129,7 +143,7 @@ impl Downstream {
             }
             Self::Raw(raw) => {
                 raw.begin(prepare)?;
-                raw.write(text.as_bytes())?;
+                raw.put(text.as_bytes())?;
                 raw.end()
             }
         }
@@ -212,6 +226,7 @@ impl Raw {
         let mut output = self.output.borrow_mut();
         let Output { head, encoder, due } = &mut *output;
         head.clear();
+        due.clear();
         prepare(head)?;
         head.set("Connection", if head.status() == 101 { b"Upgrade" } else { b"close" })?;
         let decided = Encoder::begin(&self.facts, head, 0, false)?;
@@ -229,13 +244,15 @@ impl Raw {
         Ok(sent?)
     }
 
-    fn write(&self, data: &[u8]) -> Result<bool> {
+    /// Writes some of the body behind what is due.
+    fn put(&self, data: &[u8]) -> Result<()> {
         let mut output = self.output.borrow_mut();
-        let Output { encoder, due, .. } = &mut *output;
-        if let Some(encoder) = encoder {
-            encoder.put(data, due)?;
-        }
-        drop(output);
+        let Output { encoder: Some(encoder), due, .. } = &mut *output else { return Ok(()) };
+        Ok(encoder.put(data, due)?)
+    }
+
+    fn write(&self, data: &[u8]) -> Result<bool> {
+        self.put(data)?;
         self.send()
     }
 

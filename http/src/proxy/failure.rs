@@ -38,6 +38,9 @@ pub(super) fn explain(error: Option<&Error>) -> Answer<'static> {
         Some((ErrorKind::ConnectionLost, _)) => {
             of(502, "the server behind this proxy has closed the connection\n", "connection_terminated")
         }
+        Some((ErrorKind::Truncated { .. }, _)) => {
+            of(502, "the server behind this proxy has broken off its response\n", "http_response_incomplete")
+        }
         Some((ErrorKind::InvalidResponse(..), _)) => {
             of(502, "the server behind this proxy sends an invalid response\n", "http_protocol_error")
         }

@@ -191,25 +191,21 @@ pub(super) fn check(head: &RequestHead<'_>, via: &Via) -> Result<(), Refusal> {
     if head.method == "TRACE" && !matches!(head.framing, Framing::None | Framing::Length(0)) {
         return Err(Refusal::Ambiguous("TRACE has content"));
     }
-    let has_limit = matches!(head.method, "TRACE" | "OPTIONS");
-    let mut limits = 0;
-    for (name, value) in head.fields.iter() {
-        match Known::of(name) {
-            Known::Via if via.is_in(value) => return Err(Refusal::Loop),
-            Known::MaxForwards if has_limit => {
-                limits += 1;
-                let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-                if limits > 1 || !is_number {
-                    return Err(Refusal::Ambiguous("Max-Forwards is not one number"));
-                }
-                if value.iter().all(|digit| *digit == b'0') {
-                    return Err(Refusal::LastHop);
-                }
-            }
-            _ => {}
-        }
+    if head.fields.get_all("via").any(|value| via.is_in(value)) {
+        return Err(Refusal::Loop);
     }
-    Ok(())
+    if !matches!(head.method, "TRACE" | "OPTIONS") {
+        return Ok(());
+    }
+    let mut limits = head.fields.get_all("max-forwards");
+    match (limits.next(), limits.next()) {
+        (None, _) => Ok(()),
+        (Some(digits), None) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+            let is_last = digits.iter().all(|digit| *digit == b'0');
+            if is_last { Err(Refusal::LastHop) } else { Ok(()) }
+        }
+        _ => Err(Refusal::Ambiguous("Max-Forwards is not one number")),
+    }
 }
 
 /// Appends the target that an upstream gets: path and query, also of an absolute one, or `*`.
@@ -295,22 +291,21 @@ fn tell(
 ) {
     let (trusts, host) = (passage.trusts_client, head.authority());
     start_list(head, trusts.then_some(told.named), Known::Forwarded, scratch);
-    // Writing to memory does not fail.
-    let _ = match passage.client {
-        Some(IpAddr::V4(ip)) => write!(scratch, "for={ip}"),
-        Some(IpAddr::V6(ip)) => write!(scratch, "for=\"[{ip}]\""),
-        None => scratch.write_all(b"for=unknown"),
-    };
+    let (mut text, is_v6) = ([0; ADDRESS_LEN], matches!(passage.client, Some(IpAddr::V6(_))));
+    let address = put_address(passage.client, &mut text);
+    let (open, close) = if is_v6 { ("for=\"[", "]\"") } else { ("for=", "") };
+    for part in [open.as_bytes(), address, close.as_bytes()] {
+        scratch.extend_from_slice(part);
+    }
     if !host.is_empty() {
-        let _ = write!(scratch, ";host=\"{host}\"");
+        for part in [";host=\"", host, "\""] {
+            scratch.extend_from_slice(part.as_bytes());
+        }
     }
     scratch.extend_from_slice(b";proto=http");
     put("Forwarded", scratch);
     start_list(head, trusts.then_some(told.named), Known::ForwardedFor, scratch);
-    let _ = match passage.client {
-        Some(ip) => write!(scratch, "{ip}"),
-        None => scratch.write_all(b"unknown"),
-    };
+    scratch.extend_from_slice(address);
     put("X-Forwarded-For", scratch);
     // `told` is empty for a client that is not trusted.
     if !host.is_empty() && !told.host {
@@ -319,6 +314,19 @@ fn tell(
     if !told.proto {
         put("X-Forwarded-Proto", b"http");
     }
+}
+
+/// The longest text of an address.
+const ADDRESS_LEN: usize = 45;
+
+/// Writes a client's address.
+fn put_address(client: Option<IpAddr>, text: &mut [u8; ADDRESS_LEN]) -> &[u8] {
+    let Some(ip) = client else { return b"unknown" };
+    let mut rest = &mut text[..];
+    // The longest text fits.
+    let _ = write!(rest, "{ip}");
+    let left = rest.len();
+    &text[..ADDRESS_LEN - left]
 }
 
 /// Whether a trailer of a request is passed on. A server could take a trailer that tells of the client for a field of the head.

@@ -61,6 +61,7 @@
 mod downstream;
 mod failure;
 mod fields;
+mod onward;
 mod options;
 mod relay;
 mod sides;

@@ -20,12 +20,13 @@
 
 use super::downstream::{Answer, Downstream};
 use super::failure::{explain, is_idempotent, is_unsent, outcome};
-use super::fields::{self, Passage};
+use super::fields;
+use super::onward::build;
 use super::sides::{BodySide, ClientSide, UpstreamSide};
 use super::tunnel::Use;
 use super::upstreams::{Outcome, Tried};
 use super::{Core, TARGET};
-use crate::client::{ClientRequest, Error, ErrorKind, RequestBuilder};
+use crate::client::{ClientRequest, Error, ErrorKind};
 use crate::connection::{BodyPlace, ResponsePlace};
 use crate::proto::{
     Expect, Fields, Framing, IncomingResponse, KEPT_CAPACITY, OwnedHead, RequestHead, recycle,
@@ -35,6 +36,12 @@ use net::Socket;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+/// A piece of a response's body that waits for those behind it; larger ones are sent from where they are.
+const SMALL: usize = 16 * 1024;
+
+/// Pieces that do not wait any longer: enough to make a send worth while.
+const MUCH: usize = 64 * 1024;
+
 pub(super) struct Relay {
     core: Rc<Core>,
     /// Where the handlers are that the server calls. They do not own the relay, which serves one request after another, as the
@@ -43,6 +50,8 @@ pub(super) struct Relay {
     body_place: BodyPlace,
     downstream: RefCell<Option<Downstream>>,
     request: RefCell<Option<ClientRequest>>,
+    /// What has come of the response's body in this turn.
+    pending: RefCell<Vec<u8>>,
     kept: RefCell<Kept>,
     tried: Cell<Tried>,
     /// The upstream that has the request.
@@ -82,6 +91,8 @@ struct Facts {
     has_begun: bool,
     /// It is to be sent even if no body follows soon.
     is_head_due: bool,
+    /// What waits is sent soon.
+    is_flush_due: bool,
     /// Nothing follows.
     is_over: bool,
 }
@@ -95,6 +106,7 @@ impl Relay {
             body_place: Body::place(BodySide(Weak::clone(relay))),
             downstream: RefCell::default(),
             request: RefCell::default(),
+            pending: RefCell::default(),
             kept: RefCell::default(),
             tried: Cell::default(),
             upstream: Cell::default(),
@@ -107,6 +119,7 @@ impl Relay {
         // What these were handles of may be dropped with them.
         drop((self.request.take(), self.downstream.take()));
         self.kept.borrow_mut().clear();
+        recycle(&mut self.pending.borrow_mut(), 0, KEPT_CAPACITY);
         self.tried.take();
         self.upstream.take();
         self.facts.take();
@@ -176,7 +189,8 @@ impl Relay {
         let Some(index) = chosen else { return self.refuse(failed) };
         self.upstream.set(Some(index));
         let has_body = self.has_body();
-        let builder = self.build(head, index);
+        let builder = self.with(|downstream| Some(build(core, head, index, downstream)));
+        let Some(builder) = builder else { return };
         let handler = UpstreamSide(Rc::clone(self));
         let begun = if has_body { builder.begin(handler) } else { builder.send(handler) };
         match begun {
@@ -194,48 +208,6 @@ impl Relay {
         }
     }
 
-    /// Prepares the request as an upstream gets it.
-    fn build(&self, head: &RequestHead<'_>, index: usize) -> RequestBuilder {
-        let core = &*self.core;
-        let upstream = &core.upstreams[index];
-        let (client, offers_upgrade) = self.with(|downstream| {
-            let address = downstream.socket().remote_address();
-            let client =
-                address.and_then(|address| address.as_tcp()).map(|address| address.ip().to_canonical());
-            (client, matches!(downstream, Downstream::Raw(_)))
-        });
-        let host = Some(head.authority()).filter(|host| core.options.pass_host && !host.is_empty());
-        let passage = Passage {
-            client,
-            trusts_client: core.options.trust_clients,
-            host: host.unwrap_or_else(|| upstream.authority()),
-            via: &core.via,
-            offers_upgrade,
-        };
-        let mut scratch = core.scratch.borrow_mut();
-        let (bytes, url) = &mut *scratch;
-        url.clear();
-        url.push_str(upstream.url());
-        let is_of_server = head.path() == "*";
-        if !is_of_server {
-            fields::put_target(head, url);
-        }
-        let mut builder = core.client.request(head.method, &*url);
-        if is_of_server {
-            builder = builder.target("*");
-        }
-        // A builder that has failed stays as it is.
-        let mut builder = Some(builder);
-        let mut put = |name: &str, value: &[u8]| {
-            builder = builder.take().map(|builder| builder.append_field(name, value));
-        };
-        if matches!(head.framing, Framing::Length(1..)) {
-            put("Content-Length", head.fields.get("content-length").unwrap_or_default());
-        }
-        fields::pass_request(head, &passage, bytes, put);
-        builder.unwrap_or_else(|| core.client.request(head.method, upstream.url()))
-    }
-
     /// Sends what was read of the body, and reads on.
     fn begin_body(self: &Rc<Self>, head: &RequestHead<'_>) {
         let (facts, request) = (self.facts.get(), self.request.borrow().clone());
@@ -248,7 +220,7 @@ impl Relay {
             } else {
                 self.claim_body();
                 // The head leaves with the first of the body, or soon.
-                self.with(Downstream::flush_soon);
+                self.flush_soon();
             }
             return;
         }
@@ -353,7 +325,12 @@ impl Relay {
         self.release(outcome(error), error);
         self.request.take();
         if facts.has_begun {
+            if !self.with(Downstream::has_begun) {
+                // Nothing of it is sent.
+                return self.refuse(Some(error));
+            }
             self.change(|facts| facts.is_over = true);
+            self.send_pending();
             return self.with(Downstream::break_off);
         }
         let may_repeat =
@@ -422,17 +399,50 @@ impl Relay {
             return request.abort();
         }
         if !matches!(head.framing, Framing::None | Framing::Length(0)) {
+            self.flush_soon();
+        }
+    }
+
+    /// Has what is prepared sent soon, from the loop, if it is not sent by then with what follows it.
+    fn flush_soon(&self) {
+        if !self.facts.get().is_flush_due {
+            self.change(|facts| facts.is_flush_due = true);
             self.with(Downstream::flush_soon);
         }
     }
 
+    /// Some of the response's body has come. Small pieces of one turn leave together.
     pub(super) fn on_body(&self, request: &ClientRequest, data: &[u8]) {
-        self.change(|facts| facts.is_head_due = false);
-        match self.with(|downstream| downstream.write(data).ok()) {
-            Some(true) => {}
-            Some(false) => request.pause(),
-            None => request.abort(),
+        let is_small = data.len() < SMALL;
+        if is_small {
+            let mut pending = self.pending.borrow_mut();
+            pending.extend_from_slice(data);
+            if pending.len() < MUCH {
+                drop(pending);
+                return self.flush_soon();
+            }
         }
+        let mut is_welcome = self.send_pending();
+        if !is_small {
+            is_welcome = self.write(data);
+        }
+        if !is_welcome {
+            request.pause();
+        }
+    }
+
+    /// Sends what has come of the body. Returns whether more is welcome.
+    fn send_pending(&self) -> bool {
+        let mut pending = self.pending.borrow_mut();
+        let is_welcome = pending.is_empty() || self.write(&pending);
+        recycle(&mut pending, 0, KEPT_CAPACITY);
+        is_welcome
+    }
+
+    fn write(&self, data: &[u8]) -> bool {
+        self.change(|facts| facts.is_head_due = false);
+        // It fails only if the client has left, of which the server tells.
+        self.with(|downstream| downstream.write(data).ok()).unwrap_or(true)
     }
 
     pub(super) fn on_end(&self, trailers: &Fields<'_>) {
@@ -442,8 +452,10 @@ impl Relay {
         }
         let is_cut = self.has_body() && !facts.is_body_ended;
         self.succeed();
+        let mut pending = self.pending.borrow_mut();
         // Fails only if the client has left.
-        self.with(|downstream| _ = downstream.end(trailers, is_cut));
+        self.with(|downstream| _ = downstream.end(&pending, trailers, is_cut));
+        recycle(&mut pending, 0, KEPT_CAPACITY);
     }
 
     pub(super) fn on_upgrade(&self, socket: &Socket, surplus: &[u8]) {
@@ -467,11 +479,14 @@ impl Relay {
             // Nothing happens if it is sent.
             let _ = request.flush_headers();
         }
-        if self.facts.get().is_head_due {
-            self.change(|facts| facts.is_head_due = false);
+        let is_head_due = self.facts.get().is_head_due;
+        self.change(|facts| (facts.is_flush_due, facts.is_head_due) = (false, false));
+        if is_head_due && self.pending.borrow().is_empty() {
             self.with(Downstream::flush);
         }
-        if let Some(request) = &*self.request.borrow() {
+        if self.send_pending()
+            && let Some(request) = &*self.request.borrow()
+        {
             request.resume();
         }
     }

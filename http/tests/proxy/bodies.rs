@@ -63,17 +63,28 @@ fn a_chunked_body_goes_in_chunks_with_its_trailers() {
 }
 
 #[test]
-fn a_body_that_ends_with_its_connection_goes_in_chunks() {
-    let script = Script::play(1, |peer, _| {
+fn a_body_that_ends_with_its_connection_ends_by_itself_for_the_client() {
+    let (seen, is_seen) = sync_channel(1);
+    let script = Script::play(2, move |peer, number| {
         peer.head();
-        peer.send("HTTP/1.0 200 OK\r\n\r\nall of it");
+        peer.send("HTTP/1.0 200 OK\r\n\r\nall of");
+        if number == 0 {
+            is_seen.recv().expect("the client reads");
+        }
+        peer.send(" it");
         peer.end();
         peer.expect_end();
     });
-    Stand::new().at(script.address).run(|address| {
+    Stand::new().at(script.address).run(move |address| {
         let mut client = Client::connect(address);
-        let answer = client.ask("/");
-        assert_eq!((answer.field("Transfer-Encoding"), answer.text()), (Some("chunked"), "all of it"));
+        client.get("/");
+        assert_eq!(client.head().field("Transfer-Encoding"), Some("chunked"));
+        assert_eq!(client.chunk(), b"all of");
+        seen.send(()).expect("the upstream is there");
+        assert_eq!((client.chunk(), client.chunk()), (b" it".to_vec(), Vec::new()));
+        assert_eq!(client.take(2), b"\r\n");
+        // What has come whole may have a length instead.
+        assert_eq!(client.ask("/").text(), "all of it");
     });
     script.finish();
 }

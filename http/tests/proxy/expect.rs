@@ -1,8 +1,9 @@
 //! `Expect: 100-continue` from end to end, and responses that come before the request has ended.
 
-use crate::harness::Client;
+use crate::harness::{Client, MUCH};
 use crate::stand::{Script, Stand};
 use std::io::Read;
+use std::time::Duration;
 
 const EXPECTING: &str = "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
 
@@ -44,6 +45,56 @@ fn a_refusal_in_place_of_100_reaches_a_client_that_has_sent_nothing() {
         client.expect_end();
     });
     script.finish();
+}
+
+#[test]
+fn an_upstream_that_does_not_know_the_expectation_gets_the_body_after_a_while() {
+    let script = Script::play(1, |peer, _| {
+        peer.head();
+        assert_eq!(peer.take(4), b"body");
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        peer.expect_end();
+    });
+    let stand = Stand::new().at(script.address).options(|options| {
+        let limits = options.time_limits.await_continue(Duration::from_millis(50));
+        options.time_limits(limits)
+    });
+    stand.run(|address| {
+        let mut client = Client::connect(address);
+        client.send(EXPECTING);
+        assert_eq!(client.head().status, 100);
+        client.send("body");
+        assert_eq!(client.answer().status, 200);
+    });
+    script.finish();
+}
+
+// nodejs/node#38467: the response must not be lost to the error of the write
+#[test]
+fn an_early_answer_is_not_lost() {
+    for _ in 0..20 {
+        let script = Script::play(1, |peer, _| {
+            peer.head();
+            peer.send("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno\n");
+            // Closed with unread input: a reset.
+        });
+        Stand::new().at(script.address).run(|address| {
+            let mut client = Client::connect(address);
+            client.send(format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {MUCH}\r\n\r\n"));
+            let mut sender = client.another_handle();
+            let sending = std::thread::spawn(move || {
+                let mut left = MUCH;
+                while left > 0 && sender.has_sent(&[b'x'; 16 * 1024][..left.min(16 * 1024)]) {
+                    left = left.saturating_sub(16 * 1024);
+                }
+            });
+            let answer = client.answer();
+            assert_eq!((answer.status, answer.text()), (401, "no\n"));
+            drop(client);
+            sending.join().expect("the sender ends");
+        });
+        script.finish();
+    }
 }
 
 #[test]

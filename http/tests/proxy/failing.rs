@@ -5,6 +5,10 @@ use crate::stand::{Script, Stand, ask};
 use http::proto::Fields;
 use http::upcall::BodyHandler;
 use http::{Body, Request, Response};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody";
@@ -95,14 +99,17 @@ fn a_body_of_which_more_was_read_than_is_kept_is_not_sent_twice() {
 
 #[test]
 fn a_response_that_has_begun_is_broken_off() {
-    for (answer, is_chunked) in [
-        (&b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"[..], false),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", true),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nnonsense", true),
+    for (answer, rest, is_chunked) in [
+        (&b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"[..], &b""[..], false),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", b"", true),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", b"nonsense", true),
     ] {
+        let (seen, is_seen) = sync_channel(1);
         let script = Script::play(1, move |peer, _| {
             peer.head();
             peer.send(answer);
+            is_seen.recv().expect("the client reads");
+            peer.send(rest);
             peer.end();
             peer.expect_end();
         });
@@ -110,12 +117,58 @@ fn a_response_that_has_begun_is_broken_off() {
             let mut client = Client::connect(address);
             client.get("/");
             assert_eq!(client.head().status, 200);
-            let rest = client.rest();
             let expected: &[u8] = if is_chunked { b"4\r\nhalf\r\n" } else { b"half" };
-            assert_eq!(rest, expected);
+            assert_eq!(client.take(expected.len()), expected);
+            seen.send(()).expect("the upstream is there");
+            client.expect_end();
         });
         script.finish();
     }
+}
+
+#[test]
+fn a_response_that_is_broken_off_before_any_of_it_is_passed_on_is_502() {
+    let script = Script::play(1, |peer, _| {
+        peer.head();
+        // In one piece with its end.
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nnonsense");
+        peer.expect_end();
+    });
+    Stand::new().at(script.address).server(echo).run(|address| {
+        let answer = Client::connect(address).ask("/");
+        assert_eq!(answer.status, 502);
+        assert_eq!(answer.field("Proxy-Status"), Some("here; error=http_protocol_error"));
+    });
+    script.finish();
+}
+
+#[test]
+fn an_upstream_that_takes_too_long_is_504_with_a_reason() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let script = Script::play(1, |peer, _| {
+        peer.head();
+        peer.expect_end();
+    });
+    let stand = Stand::new().at(script.address).server(move |_: &Request<'_>, response: Response| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        response.end(b"").expect("to end");
+    });
+    let stand = stand.options(|options| {
+        let limits = options.time_limits.head(Duration::from_millis(50));
+        options.time_limits(limits)
+    });
+    stand.run(|address| {
+        let mut client = Client::connect(address);
+        let answer = client.ask("/");
+        assert_eq!(
+            (answer.status, answer.text()),
+            (504, "the server behind this proxy does not respond in time\n")
+        );
+        assert_eq!(answer.field("Proxy-Status"), Some("here; error=http_response_timeout"));
+    });
+    script.finish();
+    assert_eq!(count.load(Ordering::SeqCst), 0, "it may be at work still: no other one is asked");
 }
 
 #[test]
