@@ -1,6 +1,9 @@
 //! All benchmarks, as data: what each does, its load, its subjects, its target, and how it is counted.
 
+mod builders;
+
 use super::results::{Bench, Unit};
+use builders::{served, solo};
 
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -9,6 +12,9 @@ pub(crate) struct Entry {
     pub(crate) title: &'static str,
     pub(crate) op: &'static str,
     pub(crate) work: Work,
+    /// The floor that answers behind what is measured: whom a client asks, and a proxy passes requests to. It has the core of
+    /// the load, and its time is not counted.
+    pub(crate) behind: Option<&'static str>,
     /// Further subjects of ours, besides those of its group.
     further: &'static [&'static str],
     /// What is aimed at: a ratio to the floor (bytes, where memory is measured), and the subject that it is for.
@@ -53,8 +59,15 @@ pub(crate) enum Work {
     SoloOf { ops: u64, turn: u64 },
     /// A server under the load that these words describe, by its CPU time.
     Time(&'static [&'static str]),
+    /// The same at a pace: half of what the slowest of those bears that are not compiled while they run. Latencies count from
+    /// the moment when a request was due.
+    Paced(&'static [&'static str]),
     /// A server that holds the connections of this load, by its memory.
     Memory(&'static [&'static str]),
+    /// A client, by its CPU time: requests on 64 connections at once, in turns of so many.
+    Client { turn: u64 },
+    /// A client that holds idle connections, by its memory.
+    ClientMemory,
     /// A server of several processes with connections one after the other, by the number that each process has.
     Evenness,
     /// The start of an application of many servers, by its CPU time.
@@ -81,6 +94,8 @@ const GROUPS: &[Group] = &[
     Group { name: "unix", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
     Group { name: "udp", ours: &["uv-core", "net"], peers: &["libuv"] },
     Group { name: "http", ours: &["http"], peers: &["libuv", "hyper", "node", "nginx"] },
+    Group { name: "client", ours: &["http"], peers: &["hyper", "undici", "node"] },
+    Group { name: "proxy", ours: &["http"], peers: &["nginx", "haproxy"] },
     Group { name: "cluster", ours: &["round-robin", "shared"], peers: &["libuv", "hyper", "node"] },
     Group { name: "pomelo", ours: &["pomelo"], peers: &["node"] },
 ];
@@ -259,6 +274,60 @@ pub(crate) const ALL: &[Entry] = &[
         ..served("http/idle", "memory of connections that had one answer", "one idle connection", &[])
     }
     .aiming_at((768.0, "http")),
+    Entry {
+        work: Work::Client { turn: 2_000 },
+        ..served(
+            "client/keep-alive",
+            "a client asks for `hello` on 64 connections at once",
+            "one request",
+            &[],
+        )
+    }
+    .in_front_of("http/keep-alive")
+    .aiming_at((1.08, "http")),
+    Entry {
+        work: Work::ClientMemory,
+        ..served("client/idle", "memory of a client's connections that had one answer", POOLED, &[])
+    }
+    .in_front_of("http/everywhere")
+    .aiming_at((512.0, "http")),
+    served(
+        "proxy/keep-alive",
+        "64 connections ask for `hello`, which another server answers",
+        "one request",
+        &["keepalive", "--conns", "64"],
+    )
+    .in_front_of("http/keep-alive")
+    .aiming_at((0.75, "http"))
+    .beside("haproxy"),
+    served(
+        "proxy/connect",
+        "the same with a connection for each request, 64 at a time",
+        "one connection with its request",
+        &["connect", "--conns", "64"],
+    )
+    .in_front_of("http/keep-alive")
+    .aiming_at((0.75, "http"))
+    .beside("haproxy"),
+    served("proxy/down-64k", "answers of 64 KiB pass, 16 connections", "one request", DOWN[1])
+        .in_front_of("http/down-64k")
+        .aiming_at((0.75, "http"))
+        .beside("haproxy"),
+    served("proxy/up-64k", "requests with 64 KiB of body pass, 16 connections", "one request", UP[1])
+        .in_front_of("http/up-64k")
+        .aiming_at((0.75, "http"))
+        .beside("haproxy"),
+    Entry {
+        work: Work::Paced(&["keepalive", "--conns", "64"]),
+        ..served("proxy/half-load", HALF_LOAD, "one request", &[])
+    }
+    .in_front_of("http/keep-alive"),
+    Entry {
+        work: Work::Memory(&["idle"]),
+        ..served("proxy/idle", "memory of clients that had one answer", "one idle client", &[])
+    }
+    .in_front_of("http/keep-alive")
+    .aiming_at((1024.0, "http")),
     served(
         "cluster/connect",
         "a connection with one request, passed to one of two workers",
@@ -274,6 +343,9 @@ pub(crate) const ALL: &[Entry] = &[
     Entry { work: Work::FleetStart, ..served("pomelo/start", FLEET_START, "one start of all", &[]) },
     Entry { work: Work::FleetMemory, ..served("pomelo/memory", FLEET_MEMORY, "one server", &[]) },
 ];
+
+const POOLED: &str = "one idle connection";
+const HALF_LOAD: &str = "as `keep-alive`, as often a second as half of what the slowest bears";
 
 const FLEET_START: &str = "a master and 20 servers start; CPU time of all, and p50 is how long it takes";
 const FLEET_MEMORY: &str = "memory of a server of 20, when all have started";
@@ -315,61 +387,7 @@ pub(crate) fn is_subject(name: &str) -> bool {
     name == "floor" || GROUPS.iter().chain([&TASKS]).any(is_its) || is_further()
 }
 
-const fn solo(name: &'static str, pilot: u64, title: &'static str, op: &'static str) -> Entry {
-    Entry {
-        name,
-        title,
-        op,
-        work: Work::Solo { pilot },
-        further: &[],
-        target: None,
-        target_to: None,
-        counting: None,
-    }
-}
-
-const fn served(
-    name: &'static str,
-    title: &'static str,
-    op: &'static str,
-    load: &'static [&'static str],
-) -> Entry {
-    Entry {
-        name,
-        title,
-        op,
-        work: Work::Time(load),
-        further: &[],
-        target: None,
-        target_to: None,
-        counting: None,
-    }
-}
-
 impl Entry {
-    const fn aiming_at(self, target: (f64, &'static str)) -> Self {
-        Self { target: Some(target), ..self }
-    }
-
-    /// With further subjects of ours, besides those of its group.
-    const fn with(self, further: &'static [&'static str]) -> Self {
-        Self { further, ..self }
-    }
-
-    /// The ratio aimed at is to a peer.
-    const fn beside(self, peer: &'static str) -> Self {
-        Self { target_to: Some(peer), ..self }
-    }
-
-    const fn counted(self, operations: u64) -> Self {
-        Self { counting: Some(Counting { operations, is_kept: false }), ..self }
-    }
-
-    /// Counted, and the repository keeps the counts.
-    const fn kept(self, operations: u64) -> Self {
-        Self { counting: Some(Counting { operations, is_kept: true }), ..self }
-    }
-
     pub(crate) fn is_kept(&self) -> bool {
         self.counting.is_some_and(|counting| counting.is_kept)
     }
@@ -417,7 +435,7 @@ impl Entry {
     /// The unit of its cost.
     pub(crate) fn unit(&self) -> Unit {
         match self.work {
-            Work::Memory(_) | Work::FleetMemory => Unit::Bytes,
+            Work::Memory(_) | Work::ClientMemory | Work::FleetMemory => Unit::Bytes,
             Work::Evenness => Unit::Spread,
             _ => Unit::Ns,
         }
@@ -447,7 +465,7 @@ mod tests {
                 assert!(group.peers.contains(&peer), "{}: no peer is {peer}", entry.name);
                 assert!(entry.target.is_some() && entry.unit() == Unit::Ns, "{}: no ratio", entry.name);
             }
-            if let Work::Time(load) | Work::Memory(load) = entry.work {
+            if let Work::Time(load) | Work::Paced(load) | Work::Memory(load) = entry.work {
                 assert!(!load.is_empty(), "{}: no load", entry.name);
             }
             if let Work::SoloOf { ops, turn } = entry.work {

@@ -13,7 +13,7 @@ use super::rig::Rig;
 use super::round::{self, Running, Sample};
 use super::stats::{self, Turns};
 use super::sweep::Sweeper;
-use super::table::FAILED;
+use super::table::{FAILED, thousands};
 use std::time::{Duration, Instant};
 
 /// How much more than planned a benchmark may be measured, where the machine is too noisy for a verdict.
@@ -38,6 +38,9 @@ pub(crate) struct Session {
     pub(crate) failures: Vec<String>,
 }
 
+/// How long what a server bears is measured.
+const PACE_FOUND_IN: Duration = Duration::from_millis(300);
+
 /// A subject in a round in which all are up.
 struct Up {
     /// What runs, or why it does not.
@@ -51,7 +54,7 @@ struct Up {
 struct Row {
     contender: Contender,
     samples: Vec<Option<Sample>>,
-    /// Operations per second, once they are known; for programs without clients.
+    /// Operations per second, once they are known; for programs without clients, and for servers at a pace.
     rate: Option<f64>,
     /// Why it is not asked again.
     trouble: Option<LeftOut>,
@@ -71,6 +74,9 @@ impl Session {
         let mut rounds = self.budget.rounds();
         let most =
             if self.is_patient && choice.entry.unit() == Unit::Ns { rounds * PATIENCE } else { rounds };
+        if let Work::Paced(_) = choice.entry.work {
+            self.find_pace(choice.entry, &mut rows)?;
+        }
         for round in 0..most {
             if round >= rounds {
                 if !is_uncertain(choice.entry, &rows) {
@@ -94,6 +100,35 @@ impl Session {
                 .push(format!("{}: the machine was noisy, so it had {rounds} rounds.", choice.entry.name));
         }
         Ok(Self::conclude(choice.entry, rows, left_out))
+    }
+
+    /// The pace of all: half of what the slowest bears. Nothing says how much a program that is compiled while it runs bears.
+    fn find_pace(&mut self, entry: &Entry, rows: &mut [Row]) -> Result<(), Trouble> {
+        let mut slowest: Option<(f64, &str)> = None;
+        for row in rows.iter().filter(|row| !row.contender.is_compiled()) {
+            let name = &*row.contender.name;
+            self.progress.show(&format!("{}, the pace of {name}", entry.name), &self.budget);
+            let running = Running::start(&self.rig, &row.contender, entry, PACE_FOUND_IN, &mut None);
+            let found = running.and_then(|mut running| {
+                let sample = running.window(&self.rig, PACE_FOUND_IN)?;
+                running.stop().map(|()| sample.per_second())
+            });
+            match found {
+                Ok(Some(rate)) if slowest.is_none_or(|(least, _)| rate < least) => {
+                    slowest = Some((rate, name))
+                }
+                Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
+                // What is wrong is said in the first round.
+                _ => {}
+            }
+        }
+        if let Some((rate, name)) = slowest {
+            let pace = (rate / 2.0).round();
+            let (name, bench, text) = (name.to_owned(), entry.name, thousands(pace));
+            self.notes.push(format!("{bench}: {text} requests a second, half of what {name} bears."));
+            rows.iter_mut().for_each(|row| row.rate = Some(pace));
+        }
+        Ok(())
     }
 
     /// A round in which all subjects are up and measured by turns, in short windows: so they meet the same noise. Every
@@ -140,8 +175,7 @@ impl Session {
             return Ok(None);
         }
         let began = Instant::now();
-        let how = (entry.work, row.contender.is_compiled());
-        let running = Running::start(&self.rig, &row.contender, how, part, &mut row.rate);
+        let running = Running::start(&self.rig, &row.contender, entry, part, &mut row.rate);
         Ok(Some(Up { running, windows: Vec::new(), took: began.elapsed() }))
     }
 

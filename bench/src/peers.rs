@@ -8,10 +8,14 @@ use std::env;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
+use upcall::pomelo::npm;
 use upcall::say;
 use upcall::sources::target_folder;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
+
+/// The undici that Node 20 can run.
+const UNDICI: &str = "7.30.2";
 
 /// A build that takes longer hangs.
 const BUILD_PATIENCE: Duration = Duration::from_secs(600);
@@ -41,11 +45,12 @@ impl Peers {
         let mut built: BTreeMap<&str, Result<Vec<OsString>, String>> = BTreeMap::new();
         for &name in names {
             let program = match name {
-                "node" if options.node.is_none() && !is_on_path("node") => {
+                "node" | "undici" if options.node.is_none() && !is_on_path("node") => {
                     Err("node is not on PATH, and no --node says where it is".to_owned())
                 }
                 "node" => Ok(node(options)),
-                "nginx" if !is_on_path("nginx") => Err("nginx is not installed".to_owned()),
+                "undici" => undici(options),
+                "nginx" | "haproxy" if !is_on_path(name) => Err(format!("{name} is not installed")),
                 _ => {
                     let package = package_of(name);
                     if launcher.interrupt.came() {
@@ -94,6 +99,7 @@ fn package_of(name: &str) -> &'static str {
     match name {
         "futures" => "peer-futures",
         "libuv" => "peer-libuv",
+        "haproxy" => "peer-haproxy",
         "nginx" => "peer-nginx",
         _ => "peer-tokio",
     }
@@ -102,6 +108,14 @@ fn package_of(name: &str) -> &'static str {
 fn node(options: &Options) -> Vec<OsString> {
     let node = options.node.clone().unwrap_or_else(|| "node".into());
     vec![node.into(), Path::new(FOLDER).join("node/peer.js").into()]
+}
+
+/// Node with undici for its client. Where that is, Node is told by a variable.
+fn undici(options: &Options) -> Result<Vec<OsString>, String> {
+    let mut path = OsString::from("NODE_PATH=");
+    path.push(npm::install("undici", UNDICI)?);
+    let first = ["env".into(), path];
+    Ok([&first[..], &node(options), &["--with".into(), "undici".into()]].concat())
 }
 
 fn is_on_path(program: &str) -> bool {

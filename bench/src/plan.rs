@@ -107,12 +107,12 @@ impl Choice {
         Contender { name: name.to_owned(), role, command }
     }
 
-    /// Where a Unix server listens, where nginx puts its files, and the project of an application of many servers.
+    /// Where a Unix server listens, where nginx and HAProxy put their files, and the project of an application of many servers.
     fn path_words(&self, rig: &Rig, name: &str) -> Vec<OsString> {
         match (self.entry.group().name, name) {
             ("unix", _) => vec!["--path".into(), rig.socket(name).into()],
             ("pomelo", _) => vec![pomelo::folder(rig).into()],
-            (_, "nginx") => vec!["--path".into(), rig.scratch.clone().into()],
+            (_, "nginx" | "haproxy") => vec!["--path".into(), rig.scratch.clone().into()],
             _ => Vec::new(),
         }
     }
@@ -121,7 +121,7 @@ impl Choice {
 impl Contender {
     /// Whether it compiles its code while it runs.
     pub(crate) fn is_compiled(&self) -> bool {
-        self.name == "node"
+        matches!(&*self.name, "node" | "undici")
     }
 }
 

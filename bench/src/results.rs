@@ -41,7 +41,7 @@ pub struct Machine {
 pub struct Bench {
     /// `tcp/echo-64`.
     pub name: String,
-    /// `loop`, `tcp`, `unix`, `http` or `cluster`.
+    /// `loop`, `tcp`, `http` and so on: the part of the name before the slash.
     pub group: String,
     /// What is measured, in a sentence.
     pub title: String,

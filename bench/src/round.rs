@@ -4,7 +4,7 @@
 //! a fifth more, or twice as much; the kernel knows nothing of it. Windows that are much shorter let all subjects meet
 //! the same plateaus, and find the quiet moments between them.
 
-use super::catalogue::Work;
+use super::catalogue::{Entry, Work};
 use super::child::Trouble;
 use super::clients::{Clients, complaint, failed};
 use super::held;
@@ -33,6 +33,9 @@ const WINDOW: Duration = Duration::from_millis(20);
 
 /// The same where connections are new in each window, and take some time to become as fast as they can.
 const PUMP_WINDOW: Duration = Duration::from_millis(300);
+
+/// The same of a server at a pace, whose latencies are what it is measured for.
+const PACED_WINDOW: Duration = Duration::from_millis(100);
 
 /// The shortest window of a server whose CPU time is told in ticks of 10 ms: one of them is a per cent then.
 const COARSE_WINDOW: Duration = Duration::from_secs(1);
@@ -65,22 +68,26 @@ pub(crate) fn windows(work: Work, part: Duration, is_coarse: bool) -> (u32, Dura
     let in_windows_of = |usual: Duration| (part.as_secs_f64() / usual.as_secs_f64()).round() as u32;
     let count = match work {
         // Windows of a second at least, up to twice that.
-        Work::Time(_) if is_coarse => part.as_secs() as u32,
+        Work::Time(_) | Work::Paced(_) if is_coarse => part.as_secs() as u32,
         Work::Time(["pump", ..]) => in_windows_of(PUMP_WINDOW),
-        Work::Time(_) => in_windows_of(WINDOW),
+        Work::Time(_) | Work::Client { .. } => in_windows_of(WINDOW),
+        Work::Paced(_) => in_windows_of(PACED_WINDOW),
         Work::Solo { .. } => in_windows_of(SOLO_WINDOW),
         Work::SoloOf { ops, turn } => u32::try_from(ops / turn).unwrap_or(u32::MAX),
         _ => 1,
     };
     let count = count.max(1);
-    let whole = if is_coarse && matches!(work, Work::Time(_)) { part.max(COARSE_WINDOW) } else { part };
+    let is_served = matches!(work, Work::Time(_) | Work::Paced(_));
+    let whole = if is_coarse && is_served { part.max(COARSE_WINDOW) } else { part };
     (count, whole / count)
 }
 
-/// A server with its clients. They end in this order, also where they are just dropped: no connection is cut off.
+/// A server with its clients, and with what stands behind it. They end in this order, also where they are just dropped: no
+/// connection is cut off.
 pub(crate) struct Served {
     clients: Clients,
     server: Server,
+    behind: Option<Server>,
 }
 
 pub(crate) enum Running {
@@ -90,43 +97,69 @@ pub(crate) enum Running {
         command: Vec<OsString>,
         rate: f64,
     },
-    /// A program that is started once and does some of its operations in each window.
-    InTurns(InTurns),
+    /// A program that is started once and does some of its operations in each window; before the server that it asks, if it
+    /// is a client.
+    InTurns(InTurns, Option<Server>),
     /// What is started for its only window, and looked at while it holds connections, or when all of it is up.
     Once {
         command: Vec<OsString>,
         work: Work,
+        behind: Option<&'static str>,
     },
 }
 
 impl Running {
     /// Starts it and warms it up; `part` is how long all windows measure together. A program without clients has its
-    /// `rate` from an earlier round, or finds it out.
+    /// `rate` from an earlier round, or finds it out; a server with one is measured at that pace.
     pub(crate) fn start(
         rig: &Rig,
         contender: &Contender,
-        (work, is_compiled): (Work, bool),
+        entry: &Entry,
         part: Duration,
         rate: &mut Option<f64>,
     ) -> Result<Self, Trouble> {
         let command = &contender.command[..];
-        let words = match work {
-            Work::Time(words) => words,
-            Work::SoloOf { ops, turn } => return InTurns::start(rig, command, ops, turn).map(Self::InTurns),
+        match entry.work {
+            Work::Time(words) => Self::serve(rig, contender, entry, words, part),
+            Work::Paced(words) => {
+                let pace = rate.map(|rate| rate.to_string());
+                let mut words = words.to_vec();
+                words.extend(pace.iter().flat_map(|pace| ["--rate", pace]));
+                Self::serve(rig, contender, entry, &words, part)
+            }
+            Work::SoloOf { ops, turn } => Ok(Self::InTurns(InTurns::start(rig, command, ops, turn)?, None)),
+            Work::Client { turn } => {
+                let behind = Server::behind(rig, entry.behind)?;
+                let command = [command, &Server::as_words(behind.as_ref())].concat();
+                let (turns, _) = windows(entry.work, part, false);
+                Ok(Self::InTurns(InTurns::start(rig, &command, turn * u64::from(turns), turn)?, behind))
+            }
             Work::Solo { pilot } => {
-                let (_, window) = windows(work, part, false);
+                let (_, window) = windows(entry.work, part, false);
                 let rate = match *rate {
                     Some(rate) => rate,
                     None => *rate.insert(solo::find_rate(rig, command, pilot, window)?),
                 };
-                return Ok(Self::Program { command: command.to_vec(), rate });
+                Ok(Self::Program { command: command.to_vec(), rate })
             }
-            _ => return Ok(Self::Once { command: command.to_vec(), work }),
-        };
-        let server = Server::start(&rig.launcher, rig.server_cpu, command)?;
+            work => Ok(Self::Once { command: command.to_vec(), work, behind: entry.behind }),
+        }
+    }
+
+    /// Starts a server with clients of these words.
+    fn serve(
+        rig: &Rig,
+        contender: &Contender,
+        entry: &Entry,
+        words: &[&str],
+        part: Duration,
+    ) -> Result<Self, Trouble> {
+        let behind = Server::behind(rig, entry.behind)?;
+        let command = [&contender.command[..], &Server::as_words(behind.as_ref())].concat();
+        let server = Server::start(&rig.launcher, rig.server_cpu, &command)?;
         let clients = Clients::start(rig, &server, words)?;
-        let mut served = Served { clients, server };
-        served.work(match is_compiled {
+        let mut served = Served { clients, server, behind };
+        served.work(match contender.is_compiled() {
             true => (part * 2).clamp(COMPILED_WARM_UP.0, COMPILED_WARM_UP.1),
             false => (part / 2).clamp(WARM_UP.0, WARM_UP.1),
         })?;
@@ -136,7 +169,7 @@ impl Running {
     /// Waits until it could begin. Programs get ready at the same time.
     pub(crate) fn get_ready(&mut self) -> Result<(), Trouble> {
         match self {
-            Self::InTurns(program) => program.get_ready(),
+            Self::InTurns(program, _) => program.get_ready(),
             _ => Ok(()),
         }
     }
@@ -146,10 +179,10 @@ impl Running {
         match self {
             Self::Server(served) => served.window(time),
             Self::Program { command, rate } => solo::run(rig, command, *rate, time),
-            Self::InTurns(program) => program.turn(),
-            Self::Once { command, work } => match work {
+            Self::InTurns(program, _) => program.turn(),
+            Self::Once { command, work, behind } => match work {
                 Work::FleetStart | Work::FleetMemory => pomelo::run(rig, command, *work),
-                _ => held::run(rig, command, *work),
+                _ => held::run(rig, command, *work, *behind),
             },
         }
     }
@@ -157,11 +190,17 @@ impl Running {
     pub(crate) fn stop(self) -> Result<(), Trouble> {
         match self {
             Self::Server(served) => {
-                let Served { clients, server } = *served;
+                let Served { clients, server, behind } = *served;
                 drop(clients);
-                server.stop()
+                let stopped = server.stop();
+                drop(behind);
+                stopped
             }
-            Self::InTurns(program) => program.end(),
+            Self::InTurns(program, behind) => {
+                let ended = program.end();
+                drop(behind);
+                ended
+            }
             Self::Program { .. } | Self::Once { .. } => Ok(()),
         }
     }

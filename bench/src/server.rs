@@ -1,6 +1,7 @@
 //! A server under measurement: found by the address that it prints.
 
 use super::child::{Child, Launcher, Trouble, until};
+use super::rig::Rig;
 use crate::sockets::Address;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -36,6 +37,18 @@ impl Server {
                 return Ok(Self { child, address });
             }
         }
+    }
+
+    /// Starts the floor that stands behind a client or a proxy, if there is to be one.
+    pub(crate) fn behind(rig: &Rig, floor: Option<&str>) -> Result<Option<Self>, Trouble> {
+        let Some(floor) = floor else { return Ok(None) };
+        let command = [rig.launcher.program.clone().into(), "floor".into(), floor.into()];
+        Self::start(&rig.launcher, rig.load_cpu, &command).map(Some)
+    }
+
+    /// The words by which a client or a proxy is told of it.
+    pub(crate) fn as_words(behind: Option<&Self>) -> Vec<OsString> {
+        behind.map_or_else(Vec::new, |server| vec!["--to".into(), server.address.to_string().into()])
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -31,6 +31,9 @@ pub(crate) enum Address {
 impl Address {
     pub(crate) const ANY_PORT: Self = Self::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
 
+    /// The same on every address of this machine.
+    pub(crate) const EVERYWHERE: Self = Self::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+
     /// The source of a load's `index`-th connection, where it takes `each` from one: what the kernel chooses, and when
     /// that has no port left 127.0.0.2 and so on.
     pub(crate) fn source(&self, index: usize, each: usize) -> Option<IpAddr> {
@@ -78,7 +81,7 @@ fn open(address: &Address) -> io::Result<(OwnedFd, SocketAddrAny)> {
     Ok((socket, raw))
 }
 
-/// Listens and returns the listener with its real address (port 0 is replaced). Accepted connections inherit
+/// Listens and returns the listener with an address to connect to (port 0 is replaced, and one of all addresses taken). Accepted connections inherit
 /// `TCP_NODELAY` without a call of their own.
 pub(crate) fn listen(address: &Address) -> io::Result<(OwnedFd, Address)> {
     let (listener, raw) = open(address)?;
@@ -86,7 +89,13 @@ pub(crate) fn listen(address: &Address) -> io::Result<(OwnedFd, Address)> {
     bind(&listener, &raw)?;
     start_listening(&listener, BACKLOG)?;
     let real = match address {
-        Address::Tcp(_) => Address::Tcp(SocketAddr::try_from(getsockname(&listener)?)?),
+        Address::Tcp(_) => {
+            let mut addr = SocketAddr::try_from(getsockname(&listener)?)?;
+            if addr.ip().is_unspecified() {
+                addr.set_ip(Ipv4Addr::LOCALHOST.into());
+            }
+            Address::Tcp(addr)
+        }
         Address::Unix(_) => address.clone(),
     };
     Ok((listener, real))

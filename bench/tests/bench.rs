@@ -92,12 +92,13 @@ fn a_tiny_run_ends_in_a_table_and_a_report() -> Outcome {
 #[test]
 fn every_load_finds_its_floor_and_every_answer_is_right() -> Outcome {
     let folder = Folder::new("floors")?;
-    let words = ["tcp", "unix", "http", "cluster", "--only=floor", "--quick", "--secs=0.05", "--rounds=1"];
-    let output = folder.bench(&words).output()?;
+    let groups = ["tcp", "unix", "http", "client", "proxy", "cluster"];
+    let options = ["--only=floor", "--quick", "--secs=0.05", "--rounds=1"];
+    let output = folder.bench(&[&groups[..], &options].concat()).output()?;
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
     let report = folder.report()?;
     let benches = report["benches"].as_array().ok_or("no list")?;
-    assert_eq!(benches.len(), 22);
+    assert_eq!(benches.len(), 30);
     for bench in benches {
         let floor = &bench["subjects"][0];
         assert_eq!(floor["name"], "floor", "{bench}");

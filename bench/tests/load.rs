@@ -21,10 +21,11 @@ struct Load {
 }
 
 impl Load {
-    fn start(addr: SocketAddr) -> Result<Self, Box<dyn Error>> {
+    fn start(addr: SocketAddr, more: &[&str]) -> Result<Self, Box<dyn Error>> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_upcall-bench"))
             .args(["load", "echo", "--driven", "--size", &SIZE.to_string(), "--conns", &CLIENTS.to_string()])
             .args(["--addr", &addr.to_string()])
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -112,7 +113,7 @@ fn assert_good(report: &Value) {
 #[test]
 fn connections_last_from_one_work_to_the_next() -> Outcome {
     let (addr, taken) = serve()?;
-    let mut load = Load::start(addr)?;
+    let mut load = Load::start(addr, &[])?;
     for _ in 0..3 {
         assert_good(&load.work()?);
     }
@@ -123,12 +124,26 @@ fn connections_last_from_one_work_to_the_next() -> Outcome {
 #[test]
 fn connections_that_a_server_ends_in_between_are_opened_anew() -> Outcome {
     let (addr, taken) = serve()?;
-    let mut load = Load::start(addr)?;
+    let mut load = Load::start(addr, &[])?;
     assert_good(&load.work()?);
     for stream in taken.try_iter() {
         stream.shutdown(std::net::Shutdown::Both)?;
     }
     assert_good(&load.work()?);
     assert_eq!(taken.try_iter().count(), CLIENTS);
+    load.end()
+}
+
+#[test]
+fn at_a_pace_no_more_begins_than_is_due() -> Outcome {
+    let (addr, taken) = serve()?;
+    let mut load = Load::start(addr, &["--rate", "500"])?;
+    for _ in 0..2 {
+        let report = load.work()?;
+        assert_eq!(report["errors"], 0, "{report}");
+        // In 20 ms, with the round that is due at once.
+        assert!(report["requests"].as_u64().is_some_and(|requests| (1..=11).contains(&requests)), "{report}");
+    }
+    assert!(taken.try_iter().count() <= CLIENTS);
     load.end()
 }

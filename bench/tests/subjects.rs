@@ -44,6 +44,10 @@ const LIBUV: &[&str] = &[
     "getaddrinfo",
 ];
 
+const CLIENTS: &[&[&str]] = &[&["floor"], &["subject", "http"]];
+
+const PROXIES: &[&[&str]] = &[&["floor"], &["subject", "http"]];
+
 /// What the servers of streams answer to each byte of a request in `writes`.
 const ANSWER: usize = 16 * 64;
 
@@ -88,6 +92,63 @@ fn measure(words: &[&str], ops: u64) -> Outcome {
     assert!(said["wall_ns"].as_u64() > Some(0), "{words:?}: {line}");
     assert!(said["cpu_ns"].is_u64(), "{words:?}: {line}");
     assert_eq!(program.wait()?, Some(0), "{words:?}");
+    Ok(())
+}
+
+#[test]
+fn clients_ask_as_often_as_they_are_told() -> Outcome {
+    let server = start(&["floor", "http/keep-alive"])?;
+    let address = server.line()?;
+    for client in CLIENTS {
+        let words = [*client, &["client/keep-alive", "--to", &*address, "--conns", "10"]].concat();
+        measure(&words, 333).map_err(|error| format!("{client:?}: {error}"))?;
+        let words = [&words[..], &["--ops", "25", "--turn", "10"]].concat();
+        let (code, said) = run_with_input(&words, "\n\n\n")?;
+        let turns: Vec<_> =
+            said.lines().skip(1).map(serde_json::from_str::<Value>).collect::<Result<_, _>>()?;
+        let ops: Vec<_> = turns.iter().map(|turn| turn["ops"].as_u64()).collect();
+        assert_eq!((code, ops), (Some(0), vec![Some(10), Some(10), Some(5)]), "{client:?}: {said}");
+    }
+    // The floor ends by the signal itself.
+    drop(server);
+    Ok(())
+}
+
+#[test]
+fn clients_hold_as_many_connections_as_they_are_told() -> Outcome {
+    let server = start(&["floor", "http/everywhere"])?;
+    let address = server.line()?;
+    for client in CLIENTS {
+        let words = [*client, &["client/idle", "--to", &*address]].concat();
+        let (code, said) = run_with_input(&words, "7\n250\n")?;
+        assert_eq!((code, &*said), (Some(0), "ready\nready\n"), "{client:?}");
+    }
+    drop(server);
+    Ok(())
+}
+
+#[test]
+fn proxies_pass_requests_to_the_server_behind_and_answers_to_the_clients() -> Outcome {
+    let behind = start(&["floor", "http/down-64k"])?;
+    let to = behind.line()?;
+    for proxy in PROXIES {
+        let server = start(&[*proxy, &["proxy/down-64k", "--to", &*to]].concat())?;
+        let address = server.line()?;
+        for _ in 0..3 {
+            // The client wants its connection closed, which is not passed on.
+            let answer = ask(&address, "GET /size/65536", b"")?;
+            assert_eq!((answer.status(), answer.body.len()), ("200", 1 << 16), "{proxy:?}");
+        }
+        drop(server);
+    }
+    let behind = start(&["floor", "http/up-64k"])?;
+    let to = behind.line()?;
+    for proxy in PROXIES {
+        let server = start(&[*proxy, &["proxy/up-64k", "--to", &*to]].concat())?;
+        let answer = ask(&server.line()?, "POST /sink", &[b'x'; 1 << 16])?;
+        assert_eq!((answer.status(), &*answer.body), ("200", &b"ok"[..]), "{proxy:?}");
+        drop(server);
+    }
     Ok(())
 }
 
@@ -303,6 +364,7 @@ impl Answer {
 /// Asks on a connection of its own, which ends with the answer.
 fn ask(address: &str, request: &str, body: &[u8]) -> Result<Answer, Box<dyn Error>> {
     let mut client = TcpStream::connect(address)?;
+    client.set_read_timeout(Some(Duration::from_secs(20)))?;
     let length = body.len();
     write!(
         client,

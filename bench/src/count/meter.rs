@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What `tool` counts for one operation of the program that `command` starts.
 pub(crate) fn count(rig: &Rig, tool: Tool, command: &[OsString], entry: &Entry) -> Result<f64, Trouble> {
     let operations = entry.counting.ok_or_else(|| failed("it cannot be counted"))?.operations;
-    let few = total(rig, tool, command, entry.work, operations)?;
-    let many = total(rig, tool, command, entry.work, 2 * operations)?;
+    let few = total(rig, tool, command, entry, operations)?;
+    let many = total(rig, tool, command, entry, 2 * operations)?;
     Ok(per_operation(few, many, operations))
 }
 
@@ -27,14 +27,25 @@ fn per_operation(few: u64, many: u64, operations: u64) -> f64 {
     many.saturating_sub(few) as f64 / operations as f64
 }
 
-fn total(rig: &Rig, tool: Tool, command: &[OsString], work: Work, operations: u64) -> Result<u64, Trouble> {
+fn total(
+    rig: &Rig,
+    tool: Tool,
+    command: &[OsString],
+    entry: &Entry,
+    operations: u64,
+) -> Result<u64, Trouble> {
     let folder = &rig.scratch;
     clear(folder).map_err(failed)?;
     // A server that was killed has left its socket.
     rig.clear_sockets();
-    let command = [&tool.words(folder), command].concat();
-    match work {
+    let behind = Server::behind(rig, entry.behind)?;
+    let mut command = [&tool.words(folder), command, &Server::as_words(behind.as_ref())].concat();
+    match entry.work {
         Work::Time(words) => serve(rig, &command, words, operations)?,
+        Work::Client { .. } => {
+            command.extend(["--conns".into(), "1".into()]);
+            solo::run_once(rig, &command, operations, PATIENCE)?;
+        }
         _ => {
             solo::run_once(rig, &command, operations, PATIENCE)?;
         }

@@ -10,10 +10,9 @@ use std::io;
 /// What ends a request head.
 const TERMINATOR: &[u8; 4] = b"\r\n\r\n";
 
-/// The `hello` of a minimal HTTP server to a request that asks to close.
-const LAST_REPLY: &[u8] =
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n\
-    Connection: close\r\nContent-Length: 5\r\n\r\nhello";
+/// How a reply says that its connection lasts, and that it does not.
+const LASTS: &str = "keep-alive\r\nKeep-Alive: timeout=65";
+const CLOSES: &str = "close";
 
 /// Bytes of replies laid out in advance: more than a full receive of the load's requests asks for, when they are small.
 const REPLIES: usize = 192 * 1024;
@@ -32,6 +31,8 @@ pub(crate) struct CannedHttp {
     /// At least one reply, as often as it fits.
     replies: Vec<u8>,
     length: usize,
+    /// The reply to a request that asks to close.
+    last: Vec<u8>,
     terminator: Finder<'static>,
     close: Finder<'static>,
 }
@@ -47,11 +48,11 @@ pub(crate) struct Head {
 
 impl CannedHttp {
     pub(crate) fn hello() -> Self {
-        Self::new(&reply("Content-Length: 5", b"hello"))
+        Self::new("Content-Length: 5", b"hello")
     }
 
     pub(crate) fn sized(length: usize) -> Self {
-        Self::new(&reply(&format!("Content-Length: {length}"), &vec![b'x'; length]))
+        Self::new(&format!("Content-Length: {length}"), &vec![b'x'; length])
     }
 
     pub(crate) fn chunked() -> Self {
@@ -63,13 +64,15 @@ impl CannedHttp {
             body.extend_from_slice(b"\r\n");
         }
         body.extend_from_slice(b"0\r\n\r\n");
-        Self::new(&reply("Transfer-Encoding: chunked", &body))
+        Self::new("Transfer-Encoding: chunked", &body)
     }
 
-    fn new(reply: &[u8]) -> Self {
+    fn new(framing: &str, body: &[u8]) -> Self {
+        let one = reply(LASTS, framing, body);
         Self {
-            replies: reply.repeat((REPLIES / reply.len()).max(1)),
-            length: reply.len(),
+            replies: one.repeat((REPLIES / one.len()).max(1)),
+            length: one.len(),
+            last: reply(CLOSES, framing, body),
             terminator: Finder::new(TERMINATOR),
             close: Finder::new(b"Connection: close"),
         }
@@ -98,10 +101,10 @@ impl CannedHttp {
 }
 
 /// The reply of a minimal HTTP server, with this body.
-fn reply(framing: &str, body: &[u8]) -> Vec<u8> {
+fn reply(connection: &str, framing: &str, body: &[u8]) -> Vec<u8> {
     let mut reply = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n\
-         Connection: keep-alive\r\nKeep-Alive: timeout=65\r\n{framing}\r\n\r\n"
+         Connection: {connection}\r\n{framing}\r\n\r\n"
     )
     .into_bytes();
     reply.extend_from_slice(body);
@@ -119,7 +122,7 @@ impl Answer for CannedHttp {
         if !state.answered {
             state.answered = true;
             if self.close.find(bytes).is_some() {
-                send_all(socket, LAST_REPLY)?;
+                send_all(socket, &self.last)?;
                 return Ok(Next::Close);
             }
         }
@@ -149,7 +152,7 @@ pub(crate) struct Upload {
 
 impl Sink {
     pub(crate) fn new(length: usize) -> Self {
-        Self { length, reply: reply("Content-Length: 2", b"ok") }
+        Self { length, reply: reply(LASTS, "Content-Length: 2", b"ok") }
     }
 
     /// How many requests end in `bytes`.
@@ -262,8 +265,10 @@ mod tests {
 
     #[test]
     fn replies_differ_in_their_persistence_only() {
-        let lasting = String::from_utf8(reply("Content-Length: 5", b"hello")).expect("it is text");
-        let last = lasting.replace("keep-alive\r\nKeep-Alive: timeout=65", "close");
-        assert_eq!(last.as_bytes(), LAST_REPLY);
+        let http = CannedHttp::sized(70);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is text");
+        let lasting = text(&http.replies[..http.length]);
+        assert_eq!(lasting.replace("keep-alive\r\nKeep-Alive: timeout=65", "close"), text(&http.last));
+        assert!(lasting.starts_with("HTTP/1.1 200 OK\r\n") && lasting.contains("Content-Length: 70\r\n"));
     }
 }

@@ -5,6 +5,8 @@
 //! begins, and those under way are waited for, so that every message is answered or counted as an error. Connections that
 //! last then rest until the next run of the same clients, or until the end of the load that holds them.
 
+mod pace;
+
 use super::tally::Tally;
 use crate::poller::{EventFlags, Poller};
 use crate::sockets::{self, Address};
@@ -168,13 +170,18 @@ impl<'a, D: Dialogue, N: Fn() -> D> Engine<'a, D, N> {
 
     /// Begins the client's first round of a run, on the connection that it has or on a new one.
     fn begin(&mut self, slot: usize) {
+        self.begin_due(slot, Instant::now());
+    }
+
+    /// The same with a round that was due at this time.
+    fn begin_due(&mut self, slot: usize, due: Instant) {
         let Some(connection) = &mut self.clients[slot] else { return self.connect(slot) };
         if !claim(&mut self.rounds_left, self.stopping) {
             return;
         }
         self.busy += 1;
         connection.is_resting = false;
-        if let Err(Failure(kind, detail)) = connection.begin_round(Instant::now(), self.plan.message) {
+        if let Err(Failure(kind, detail)) = connection.begin_round(due, self.plan.message) {
             self.tally.error(kind, detail);
             self.reopen(slot);
         }

@@ -83,7 +83,13 @@ fn run_load(options: &Options) -> Result<u64> {
 
 fn converse<D: Dialogue>(options: &Options, plan: &Plan<'_>, new: impl Fn() -> D) -> Result<u64> {
     let mut clients = Engine::new(plan, new)?;
-    let errors = work(options, |time| clients.run(time).map(|()| clients.tally().report()))?;
+    let errors = work(options, |time| {
+        match options.rate {
+            Some(rate) => clients.run_at(rate, time)?,
+            None => clients.run(time)?,
+        }
+        Ok(clients.tally().report())
+    })?;
     if !plan.holding {
         return Ok(errors);
     }

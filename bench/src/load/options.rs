@@ -56,6 +56,10 @@ pub(crate) struct Options {
     /// Operations after which the load ends before its time
     #[arg(long = "ops", conflicts_with = "is_driven")]
     pub(crate) operations: Option<u64>,
+    /// Rounds that become due each second, whether or not others have ended; their latencies count from then. For clients that
+    /// are driven
+    #[arg(long, value_parser = rate, requires = "is_driven", conflicts_with_all = ["pipeline", "once"])]
+    pub(crate) rate: Option<f64>,
     /// Requests in one batch, or datagrams under way
     #[arg(long, default_value_t = 1, value_parser = number(1, MAX_PIPELINE))]
     pub(crate) pipeline: usize,
@@ -79,6 +83,14 @@ pub(crate) struct Options {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map_err(|_| "not a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// More rounds a second than that are a mistyped number.
+const MAX_RATE: f64 = 1e7;
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= MAX_RATE);
+    rate.ok_or_else(|| format!("not a number above 0, up to {MAX_RATE}"))
 }
 
 impl Options {

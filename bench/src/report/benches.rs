@@ -6,7 +6,7 @@ use crate::results::{Bench, Results, Role, Subject, Unit};
 use maud::{Markup, html};
 
 /// Groups with what a reader should know of them, in the order of the page. Any other group comes after.
-const GROUPS: [(&str, &str, &str); 7] = [
+const GROUPS: [(&str, &str, &str); 9] = [
     (
         "loop",
         "The loop",
@@ -27,6 +27,17 @@ const GROUPS: [(&str, &str, &str); 7] = [
         "http",
         "HTTP",
         "The whole chain with limits and timeouts on, hooks off. libuv has no parser: it sends canned replies.",
+    ),
+    (
+        "client",
+        "HTTP client",
+        "A client asks the floor’s server, whose cost is not counted. undici is a package that Node’s users add.",
+    ),
+    (
+        "proxy",
+        "Reverse proxy",
+        "Clients ask the floor’s server, whose cost is not counted, through a proxy that keeps its connections to it, and \
+         tells it of the client in Via, Forwarded and X-Forwarded-*; the floor tells it nothing.",
     ),
     ("cluster", "Cluster", "A primary and two workers; the cost is that of all three processes."),
     (

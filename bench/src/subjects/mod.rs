@@ -3,7 +3,9 @@
 //! Each is what a careful user of its layer would write, so that it shows what the layer costs. A benchmark is named
 //! with its group (`tcp/echo-64`) or without (`echo-64`).
 
+pub(crate) mod asking;
 mod async_wrap;
+mod client;
 mod cluster;
 mod datagrams;
 mod http;
@@ -11,6 +13,8 @@ mod http_async;
 mod net;
 mod net_async;
 mod options;
+pub(crate) mod orders;
+mod proxy;
 mod serving;
 pub(crate) mod solo;
 mod streams;
@@ -42,7 +46,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Layer::AsyncWrapHooks => async_wrap::serve(options, true),
         Layer::Net => net::serve(options),
         Layer::NetAsync => net_async::serve(options),
-        Layer::Http => http::serve(options),
+        Layer::Http => match options.bench.split_once('/') {
+            Some(("client", _)) => client::run(options),
+            Some(("proxy", _)) => proxy::serve(options),
+            _ => http::serve(options),
+        },
         Layer::HttpAsync => http_async::serve(),
         Layer::Cluster => cluster::run(options),
     }

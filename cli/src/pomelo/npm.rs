@@ -1,4 +1,4 @@
-//! Node's pomelo, unmodified: installed once by npm into the folder of the build.
+//! Node's pomelo, and other packages: unmodified, each installed once by npm into the folder of the build.
 
 use crate::sources::target_folder;
 use std::fs::{self, File};
@@ -11,15 +11,23 @@ pub const VERSION: &str = "2.2.7";
 /// The folder `node_modules` that has it.
 ///
 /// # Errors
-/// There is no node or npm, or npm cannot install it; in words.
+/// As for [`install`].
 pub fn pomelo() -> Result<PathBuf, String> {
+    install("pomelo", VERSION)
+}
+
+/// The folder `node_modules` that has this version of a package.
+///
+/// # Errors
+/// There is no node or npm, or npm cannot install it; in words.
+pub fn install(package: &str, version: &str) -> Result<PathBuf, String> {
     for tool in ["node", "npm"] {
         let there = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !there.is_ok_and(|status| status.success()) {
             return Err(format!("there is no {tool} here"));
         }
     }
-    let folder = target_folder().join("tmp").join(format!("pomelo-{VERSION}"));
+    let folder = target_folder().join("tmp").join(format!("{package}-{version}"));
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
     fs::create_dir_all(&folder).map_err(failed)?;
     // One process installs, others wait.
@@ -27,7 +35,7 @@ pub fn pomelo() -> Result<PathBuf, String> {
     lock.lock().map_err(failed)?;
     let done = folder.join("installed");
     if !done.exists() {
-        let wanted = format!("pomelo@{VERSION}");
+        let wanted = format!("{package}@{version}");
         let npm = Command::new("npm")
             .args(["install", "--no-audit", "--no-fund", "--prefix", ".", &wanted])
             .current_dir(&folder)

@@ -1,4 +1,5 @@
-//! `peer-nginx BENCH [--path FOLDER]`: becomes the nginx that is installed, serving a few bodies on a free port.
+//! `peer-nginx BENCH [--to IP:PORT] [--path FOLDER]`: becomes the nginx that is installed, serving a few bodies on a free port,
+//! or in front of that server.
 //!
 //! nginx cannot be asked for a free port, nor does it say where it listens. So this program listens, says where, and
 //! hands the listener on the way nginx hands its own ones to a new version of itself: by number, in the variable
@@ -32,11 +33,15 @@ const BENCHES: &[&str] = &[
     "http/idle",
 ];
 
+/// It proxies, too.
+const PROXY: &str = "proxy/";
+
 /// The program, wherever it stands in `PATH`.
 const NGINX: &str = "nginx";
 
-/// The configuration, with places for the user, the address and the folder.
-const CONFIGURATION: &str = include_str!("../nginx.conf");
+/// The configurations, with places for the user, the address and the folder, and for the server behind a proxy.
+const SERVER_CONFIGURATION: &str = include_str!("../nginx.conf");
+const PROXY_CONFIGURATION: &str = include_str!("../proxy.conf");
 
 /// Any free port.
 const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -78,21 +83,25 @@ fn main() -> ExitCode {
 /// A command line, understood.
 struct Options {
     bench: String,
+    /// The server behind a proxy.
+    to: Option<SocketAddr>,
     folder: PathBuf,
 }
 
 fn parse() -> Result<Options, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
-    let (mut bench, mut folder) = (None, None);
+    let (mut bench, mut to, mut folder) = (None, None, None);
     while let Some(argument) = parser.next()? {
         match argument {
             Value(name) if bench.is_none() => bench = Some(name.string()?),
+            Long("to") => to = Some(parser.value()?.parse()?),
             Long("path") => folder = Some(parser.value()?.into()),
             _ => return Err(argument.unexpected()),
         }
     }
     Ok(Options {
-        bench: bench.ok_or("usage: peer-nginx BENCH [--path FOLDER]")?,
+        bench: bench.ok_or("usage: peer-nginx BENCH [--to IP:PORT] [--path FOLDER]")?,
+        to,
         folder: folder.unwrap_or_else(|| env::temp_dir().join("upcall-peer-nginx")),
     })
 }
@@ -100,7 +109,11 @@ fn parse() -> Result<Options, lexopt::Error> {
 fn run(options: &Options) -> Result<(), Failure> {
     match options.bench.as_str() {
         "version" => print_version(),
-        bench if BENCHES.contains(&bench) => become_nginx(&options.folder),
+        bench if BENCHES.contains(&bench) => become_nginx(&options.folder, None),
+        bench if bench.starts_with(PROXY) => {
+            let to = options.to.ok_or_else(|| Failure::Unable(format!("{bench}: want --to, the server behind")))?;
+            become_nginx(&options.folder, Some(to))
+        }
         bench => Err(Failure::Unable(format!("{bench}: nginx has no such thing"))),
     }
 }
@@ -126,7 +139,8 @@ fn version() -> Result<String, Failure> {
     Ok(version.unwrap_or("unknown").to_owned())
 }
 
-fn become_nginx(folder: &Path) -> Result<(), Failure> {
+/// Becomes nginx, as a server or in front of one.
+fn become_nginx(folder: &Path, to: Option<SocketAddr>) -> Result<(), Failure> {
     // No address is told for an nginx that is not there.
     version()?;
     for size in SIZES {
@@ -138,7 +152,7 @@ fn become_nginx(folder: &Path) -> Result<(), Failure> {
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
     let configuration = folder.join("nginx.conf");
-    fs::write(&configuration, configure(addr, folder)?)?;
+    fs::write(&configuration, configure(addr, to, folder)?)?;
     // The listener is kept over the change of program.
     fcntl_setfd(&listener, FdFlags::empty()).map_err(io::Error::from)?;
     println!("{addr}");
@@ -149,8 +163,8 @@ fn become_nginx(folder: &Path) -> Result<(), Failure> {
     Err(not_started(nginx.exec()))
 }
 
-/// The configuration for an address and a folder.
-fn configure(addr: SocketAddr, folder: &Path) -> Result<String, Failure> {
+/// The configuration for an address, the server behind it if it is a proxy, and a folder.
+fn configure(addr: SocketAddr, to: Option<SocketAddr>, folder: &Path) -> Result<String, Failure> {
     // Bytes with a meaning inside of quotation marks.
     let is_plain = |byte: u8| !byte.is_ascii_control() && !b"\"\\$".contains(&byte);
     let text = folder.to_str().filter(|text| folder.is_absolute() && text.bytes().all(is_plain));
@@ -159,8 +173,10 @@ fn configure(addr: SocketAddr, folder: &Path) -> Result<String, Failure> {
     })?;
     // A worker of root's nginx would be a user who may not be allowed to read the folder.
     let user = if geteuid().is_root() { "user root;" } else { "" };
-    let places = [("@USER@", user), ("@ADDR@", &addr.to_string()), ("@FOLDER@", text)];
-    Ok(places.iter().fold(CONFIGURATION.to_owned(), |text, (place, value)| text.replace(place, value)))
+    let configuration = if to.is_some() { PROXY_CONFIGURATION } else { SERVER_CONFIGURATION };
+    let (addr, to) = (addr.to_string(), to.map(|to| to.to_string()).unwrap_or_default());
+    let places = [("@USER@", user), ("@ADDR@", &addr), ("@TO@", &to), ("@FOLDER@", text)];
+    Ok(places.iter().fold(configuration.to_owned(), |text, (place, value)| text.replace(place, value)))
 }
 
 #[cfg(test)]
@@ -169,16 +185,18 @@ mod tests {
 
     #[test]
     fn the_configuration_has_no_place_left_open() -> Result<(), Failure> {
-        let text = configure(ANYWHERE, Path::new("/a folder"))?;
-        assert!(text.contains("listen 127.0.0.1:0 ") && text.contains("root \"/a folder\";"));
-        assert!(!text.contains('@'));
+        for (to, named) in [(None, "root \"/a folder\";"), (Some(ANYWHERE), "server 127.0.0.1:0;")] {
+            let text = configure(ANYWHERE, to, Path::new("/a folder"))?;
+            assert!(text.contains("listen 127.0.0.1:0 ") && text.contains(named), "{text}");
+            assert!(text.contains("pid \"/a folder/nginx.pid\";") && !text.contains('@'), "{text}");
+        }
         Ok(())
     }
 
     #[test]
     fn a_folder_that_would_change_the_configuration_is_refused() {
         for folder in ["relative", "/a\"b", "/$a", "/a\\", "/a\nb"] {
-            assert!(configure(ANYWHERE, Path::new(folder)).is_err(), "{folder}");
+            assert!(configure(ANYWHERE, None, Path::new(folder)).is_err(), "{folder}");
         }
     }
 }

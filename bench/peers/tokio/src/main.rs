@@ -1,10 +1,11 @@
-//! `peer-tokio BENCH [--ops N] [--turn N] [--path P]`: tokio and hyper as peers, each as its users would write it for one core.
+//! `peer-tokio BENCH [--ops N] [--turn N] [--path P] [--to IP:PORT] [--conns N]`: tokio and hyper as peers, each as its users would write it for one core.
 //!
 //! A solo benchmark prints one line of JSON, or one for each turn. A server prints where it listens and serves until SIGTERM, whose default
 //! action ends it at once.
 
 #![forbid(unsafe_code)]
 
+mod client;
 mod cluster;
 mod http;
 mod options;
@@ -73,6 +74,10 @@ fn run(options: &Options) -> Result<(), Failure> {
         "cluster/connect" => runtime()?.block_on(cluster::run_primary(false))?,
         "cluster/evenness" => runtime()?.block_on(cluster::run_primary(true))?,
         cluster::WORKER => runtime()?.block_on(cluster::run_worker(options.worker))?,
+        bench if client::BENCHES.contains(&bench) => {
+            let to = options.to.ok_or_else(|| Failure::Unable(format!("{bench}: no --to")))?;
+            runtime()?.block_on(client::run(options, to))?;
+        }
         bench if http::BENCHES.contains(&bench) => runtime()?.block_on(http::serve())?,
         bench => return Err(Failure::Unable(format!("{bench}: neither tokio nor hyper has such a thing"))),
     }

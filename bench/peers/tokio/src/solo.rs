@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
-use turns::Turns;
+pub(crate) use turns::Turns;
 
 /// Messages and work items under way at once.
 const IN_FLIGHT: u64 = 64;

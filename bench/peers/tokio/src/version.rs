@@ -4,7 +4,8 @@ const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// Prints them as one JSON object.
 pub(crate) fn print() {
-    println!("{{\"hyper\":\"{}\",\"tokio\":\"{}\"}}", of("hyper"), of("tokio"));
+    let [hyper, util, tokio] = ["hyper", "hyper-util", "tokio"].map(of);
+    println!("{{\"hyper\":\"{hyper}\",\"hyper-util\":\"{util}\",\"tokio\":\"{tokio}\"}}");
 }
 
 /// The version of a package, or nothing if the lock file does not name it.
@@ -20,6 +21,7 @@ mod tests {
         for package in ["hyper", "tokio"] {
             assert!(super::of(package).starts_with("1."), "{package}");
         }
+        assert!(super::of("hyper-util").starts_with("0.1."));
         assert_eq!(super::of("no such package"), "");
     }
 }
