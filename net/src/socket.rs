@@ -155,6 +155,7 @@ impl Socket {
         self.0.stream.context().facts()
     }
 
+    #[inline]
     pub(crate) fn check_writable(&self) -> Result<()> {
         if self.0.has(DESTROYED | ENDED) { Err(self.0.write_refused()) } else { Ok(()) }
     }

@@ -238,6 +238,7 @@ impl SocketInner {
     }
 
     /// The error of a write that is not possible.
+    #[cold]
     pub(crate) fn write_refused(&self) -> Error {
         if self.has(DESTROYED) {
             // A socket that was destroyed while connecting keeps the flag.
