@@ -28,7 +28,7 @@ pub enum UrlError {
     InvalidHost,
     /// Its port is not a number from 1 to 65535.
     InvalidPort,
-    /// User or password are not percent-encoded as they should be.
+    /// User or password have a byte that is to be percent-encoded, or a `%` that encodes none.
     InvalidUserInfo,
 }
 
@@ -42,7 +42,9 @@ impl fmt::Display for UrlError {
             Self::NonAsciiHost => "the URL's host is not ASCII: it is to be converted (IDNA)",
             Self::InvalidHost => "the URL's host is neither a name nor an address",
             Self::InvalidPort => "the URL's port is not a number from 1 to 65535",
-            Self::InvalidUserInfo => "the URL's user or password has a `%` without two hexadecimal digits",
+            Self::InvalidUserInfo => {
+                "the URL's user or password has a byte that is to be percent-encoded, or a `%` without two hexadecimal digits"
+            }
         })
     }
 }
@@ -77,6 +79,9 @@ impl<'a> Url<'a> {
             Some((user_info, authority)) => (Some(user_info), authority),
             None => (None, authority),
         };
+        if user_info.is_some_and(|user_info| !user_info.bytes().all(is_user_info)) {
+            return Err(UrlError::InvalidUserInfo);
+        }
         let (host, port) = split_port(authority)?;
         Ok(Self { user_info, host: check_host(host)?, port, path })
     }
@@ -123,6 +128,11 @@ impl<'a> Url<'a> {
         plain.extend(decode(password)?);
         Ok(Some(format!("Basic {}", base64(&plain))))
     }
+}
+
+/// Whether a byte may stand in user and password (RFC 3986, 3.2.1). A backslash is the end of the host for browsers.
+fn is_user_info(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%".contains(&byte)
 }
 
 /// Splits host and port; a host in brackets keeps them.
@@ -243,7 +253,10 @@ mod tests {
             ("http:///x", UrlError::NoHost),
             ("http://\u{fc}ber.de/", UrlError::NonAsciiHost),
             ("http://a b/", UrlError::InvalidHost),
-            ("http://a\\@b/", UrlError::InvalidHost),
+            ("http://a\\@b/", UrlError::InvalidUserInfo),
+            ("http://a@b@c/", UrlError::InvalidUserInfo),
+            ("http://a b@c/", UrlError::InvalidUserInfo),
+            ("http://\u{fc}@a/", UrlError::InvalidUserInfo),
             ("http://a%41/", UrlError::InvalidHost),
             ("http://a,b/", UrlError::InvalidHost),
             ("http://[::1/", UrlError::InvalidHost),
