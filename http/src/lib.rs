@@ -14,12 +14,10 @@
 
 #![forbid(unsafe_code)]
 
-#[allow(dead_code, reason = "no connection is kept yet")]
-mod agent;
+pub mod agent;
 mod body;
 #[doc = include_str!("../docs/calling.md")]
 pub mod calling {}
-#[allow(dead_code, reason = "no connection is kept yet")]
 pub mod client;
 #[cfg(feature = "codings")]
 pub mod codings;

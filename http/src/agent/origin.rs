@@ -64,6 +64,6 @@ impl Origin {
             Some(path) => ConnectOptions::path(path),
             None => ConnectOptions::host(&*self.host, self.port),
         };
-        options.local(self.local).family(self.family).no_delay(true).read_after_failed_write(true)
+        options.local(self.local).family(self.family).read_after_failed_write(true)
     }
 }

@@ -56,8 +56,8 @@ pub(crate) struct Facts {
     pub(crate) is_answered: bool,
     /// Another request may follow, as far as the server goes.
     pub(crate) server_keeps: bool,
-    /// For how many seconds the server says that it keeps the connection; 0 if it does not say.
-    pub(crate) hint: u32,
+    /// For how many seconds the server says that it keeps the connection.
+    pub(crate) hint: Option<u32>,
     pub(crate) is_paused: bool,
     pub(crate) is_discarded: bool,
     /// A write has returned `false`.
@@ -138,8 +138,8 @@ impl Exchange {
     }
 
     /// Does something of which the request is the cause.
-    pub(super) fn run_within(&self, work: impl FnOnce()) {
-        self.core.shared.env.run_in_context(self.context.get(), work);
+    pub(crate) fn run_within<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.core.shared.env.run_in_context(self.context.get(), work)
     }
 
     pub(crate) fn async_id(&self) -> AsyncId {
@@ -192,12 +192,9 @@ impl Exchange {
     pub(super) fn keep(&self) -> Keep {
         let Facts { server_keeps, is_refused, hint, .. } = self.facts.get();
         if !server_keeps || is_refused || !self.upload.borrow().keep_alive() {
-            Keep::No
-        } else if hint > 0 {
-            Keep::For(Duration::from_secs(hint.into()))
-        } else {
-            Keep::Yes
+            return Keep::No;
         }
+        hint.map_or(Keep::Yes, |seconds| Keep::For(Duration::from_secs(seconds.into())))
     }
 
     /// Counts some of the response's body. Returns whether the handler gets it; `None` if no more of it is worth reading.

@@ -4,7 +4,7 @@
 mod decisions;
 mod model;
 #[path = "../../src/agent/pool/mod.rs"]
-#[expect(unreachable_pub, reason = "the crate shows these types to its users")]
+#[expect(dead_code, unreachable_pub, reason = "the crate uses all of it, and shows some to its users")]
 mod pool;
 #[path = "../../../tests/shared/seeds.rs"]
 mod seeds;

@@ -237,9 +237,10 @@ impl Connections {
         }
     }
 
-    /// When connections are to be looked at next: an idle one is over, or the oldest, which may be active, has reached the
-    /// greatest age.
+    /// When connections are to be looked at next, if any is idle: one of those is over, or the oldest, which may be active, has
+    /// reached the greatest age.
     pub(super) fn next_expiry(&self) -> Option<Duration> {
+        self.idle.first()?;
         let by_time =
             self.by_time.values().filter_map(List::first).map(|id| self.all[id as usize].idle_until());
         let oldest = self.by_age.first();

@@ -11,7 +11,7 @@
 //!              Discard      an idle one is over: close it, and ask again
 //!              Connect      within both limits; if need be after the close of an idle connection of another origin
 //!              Wait         until another call returns the request, to be served or to connect for
-//!              Refused      the queue is full, or the agent is closed
+//!              QueueFull    it fails
 //!  release ──▶ Serve        the oldest waiting request gets the connection
 //!              Idle         no request waits for it
 //!              Close        it may not be used again; with what is to be connected in its place
@@ -88,14 +88,7 @@ pub(crate) enum Decision {
     /// It waits.
     Wait(RequestId),
     /// It fails.
-    Refused(Refusal),
-}
-
-/// Why a request fails at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
     QueueFull,
-    Closed,
 }
 
 /// What a response lets become of its connection.
@@ -159,9 +152,6 @@ impl Pool {
 
     /// A request to an origin, by its name.
     pub(crate) fn request(&mut self, origin: &str, now: Duration) -> Decision {
-        if self.is_shut {
-            return Decision::Refused(Refusal::Closed);
-        }
         let origin = self.origins.enter(origin);
         if let Some(id) = self.connections.choose(&mut self.origins, origin) {
             if self.connections.is_over(id, now) {
@@ -180,7 +170,7 @@ impl Pool {
         }
         if self.queue.len() >= self.bounds.max_waiting {
             self.origins.settle(origin);
-            return Decision::Refused(Refusal::QueueFull);
+            return Decision::QueueFull;
         }
         let id = self.queue.push(&mut self.origins, origin);
         self.refresh(origin);
@@ -235,15 +225,16 @@ impl Pool {
         Some(Start { request: RequestId(request), connection })
     }
 
-    /// The peer has ended an idle connection, or has sent something on it: that is known at once, or at the look at a
-    /// connection that was to be reused. The request then asks again.
+    /// The peer has ended an idle connection, or has sent something on it.
     pub(crate) fn lose(&mut self, id: ConnectionId) {
-        if !self.is_idle(id) {
-            self.connections.did_not_serve(&mut self.origins, id.0);
-        }
+        self.count_stale(id);
+        self.drop_connection(id.0);
+    }
+
+    /// The peer has ended a connection before it could serve the request that it had.
+    pub(crate) fn count_stale(&mut self, id: ConnectionId) {
         let origin = self.connections.origin(id.0);
         self.origins.at(origin).counters.stale += 1;
-        self.drop_connection(id.0);
     }
 
     /// The connection of a request could not be used again. Returns the new connection which the request gets
@@ -254,7 +245,7 @@ impl Pool {
             Cause::Stale => self.connections.did_not_serve(&mut self.origins, id.0),
             Cause::Retry => self.origins.at(origin).counters.retried += 1,
         }
-        self.origins.at(origin).counters.stale += 1;
+        self.count_stale(id);
         let new = self.connections.begin(&mut self.origins, origin, now);
         self.drop_connection(id.0);
         ConnectionId(new)
@@ -280,7 +271,7 @@ impl Pool {
         expired.into_iter().map(ConnectionId).collect()
     }
 
-    /// Takes no further request, and keeps no connection idle. Returns those that are, which are to be closed.
+    /// Keeps no connection idle from now on. Returns those that are, which are to be closed.
     pub(crate) fn shut(&mut self) -> Vec<ConnectionId> {
         self.is_shut = true;
         self.expire(Duration::MAX)
@@ -289,16 +280,6 @@ impl Pool {
     /// The waiting requests, oldest first.
     pub(crate) fn waiting(&self) -> Vec<RequestId> {
         self.queue.all().into_iter().map(RequestId).collect()
-    }
-
-    /// Whether there is neither a connection nor a waiting request.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.connections.len() == 0 && self.queue.len() == 0
-    }
-
-    /// The counters of an origin, unless it is forgotten.
-    pub(crate) fn counters(&self, origin: &str) -> Option<Counters> {
-        self.origins.counters(origin)
     }
 
     /// The counters of all origins together.

@@ -95,10 +95,6 @@ impl Origins {
         }
     }
 
-    pub(super) fn counters(&self, name: &str) -> Option<Counters> {
-        self.by_name.get(name).map(|id| self.all[*id as usize].counters)
-    }
-
     pub(super) fn each(&self) -> impl Iterator<Item = (&str, Counters)> {
         self.all.iter().map(|(_, origin)| (&*origin.name, origin.counters))
     }

@@ -103,7 +103,7 @@ fn on_information(connection: &Rc<Connection>, exchange: &Rc<Exchange>, head: &I
 
 fn on_head(exchange: &Rc<Exchange>, head: &IncomingResponse<'_>) -> Turn {
     exchange.enter(Phase::Body);
-    let hint = if head.keep_alive { hint_of(&head.fields) } else { 0 };
+    let hint = hint_of(&head.fields).filter(|_| head.keep_alive);
     // A body that waits for `100 Continue` is not wanted any more.
     let is_refused = exchange.upload.borrow().awaits_continue();
     exchange.change(|facts| {
@@ -178,17 +178,16 @@ fn is_upgrade_offered(exchange: &Exchange, head: &IncomingResponse<'_>) -> bool 
     protocols.all(|protocol| upload.head.offers(protocol.trim_ascii()))
 }
 
-/// For how many seconds the server says that it keeps the connection: `timeout` in `Keep-Alive`. 0 if it does not say.
-fn hint_of(fields: &Fields<'_>) -> u32 {
-    let Some(value) = fields.get("Keep-Alive") else { return 0 };
+/// For how many seconds the server says that it keeps the connection: `timeout` in `Keep-Alive`.
+fn hint_of(fields: &Fields<'_>) -> Option<u32> {
+    let value = fields.get("Keep-Alive")?;
     let parameter = |part: &[u8]| {
-        let part = part.trim_ascii();
-        let (name, number) = part.split_at_checked(8)?;
-        let digits =
-            number.strip_prefix(b"=").filter(|_| name.eq_ignore_ascii_case(b"timeout"))?.trim_ascii();
-        std::str::from_utf8(digits).ok()?.parse().ok()
+        let (name, digits) = part.split_at(part.iter().position(|byte| *byte == b'=')?);
+        let digits = digits[1..].trim_ascii();
+        let is_it = name.trim_ascii().eq_ignore_ascii_case(b"timeout");
+        std::str::from_utf8(digits).ok().filter(|_| is_it)?.parse().ok()
     };
-    value.split(|byte| *byte == b',').find_map(parameter).unwrap_or(0)
+    value.split(|byte| *byte == b',').find_map(parameter)
 }
 
 impl Exchange {

@@ -38,6 +38,9 @@ use std::rc::Rc;
 /// What is queued of a request whose response is complete, and is sent for the connection's sake.
 const FINISHED_BYTES: usize = 64 * 1024;
 
+/// The number of a connection that the agent does not know any more.
+const NO_NUMBER: u32 = u32::MAX;
+
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -61,7 +64,7 @@ pub(crate) struct Connection {
     pub(crate) socket: Socket,
     exchange: Cell<Option<Rc<Exchange>>>,
     /// What the agent knows it by.
-    pub(crate) id: Cell<u32>,
+    id: Cell<u32>,
     stage: Cell<Stage>,
     /// It has served another request before.
     is_reused: Cell<bool>,
@@ -75,7 +78,7 @@ impl Connection {
     pub(crate) fn open(core: &Rc<Core>, id: u32, exchange: &Rc<Exchange>) -> net::Result<Rc<Self>> {
         let (options, is_looked_up) = {
             let origin = exchange.origin.borrow();
-            (origin.connect_options(), origin.is_looked_up())
+            (core.connect_options(origin.connect_options()), origin.is_looked_up())
         };
         let phase = if is_looked_up { Phase::Resolve } else { Phase::Connect };
         exchange.enter(phase);
@@ -117,6 +120,16 @@ impl Connection {
         self.start();
     }
 
+    /// What the agent knows the connection by, as long as it does.
+    pub(crate) fn number(&self) -> Option<u32> {
+        Some(self.id.get()).filter(|id| *id != NO_NUMBER)
+    }
+
+    /// The same, and the agent knows it no more.
+    pub(crate) fn take_number(&self) -> Option<u32> {
+        Some(self.id.replace(NO_NUMBER)).filter(|id| *id != NO_NUMBER)
+    }
+
     /// Whether it carries a request that may be written.
     pub(crate) fn is_serving(&self) -> bool {
         self.stage.get() == Stage::Serving
@@ -132,6 +145,15 @@ impl Connection {
     pub(crate) fn close(self: &Rc<Self>) {
         if self.end() {
             self.core.closed(self);
+        }
+    }
+
+    /// Closes the connection, and ends the request that it has.
+    pub(crate) fn break_off(self: &Rc<Self>, kind: ErrorKind) {
+        let exchange = self.exchange.borrow().clone();
+        match exchange {
+            Some(exchange) if self.stage.get() != Stage::Finishing => self.fail(&exchange, Error::new(kind)),
+            _ => self.lose(Error::new(kind)),
         }
     }
 
@@ -270,6 +292,10 @@ impl Connection {
 
     /// A callback has panicked: the connection ends with its request.
     fn after_panic(self: &Rc<Self>) {
+        if self.stage.get() == Stage::Assigned {
+            // It is the request before that has panicked, at its end: this one gets another connection.
+            return self.lose(Error::new(ErrorKind::ConnectionLost));
+        }
         if let Some(exchange) = self.detach() {
             exchange.give_up();
         }
