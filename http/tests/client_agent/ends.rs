@@ -58,7 +58,8 @@ fn destroy_fails_every_request_once() {
     let mut ends = site.run();
     ends.sort();
     let failed = ["active", "active too", "late", "new", "newer", "waits", "waits too"];
-    let expected = failed.map(|name| format!("{name}: {}", ErrorKind::AgentClosed));
+    let mut expected = failed.map(|name| format!("{name}: {}", ErrorKind::AgentClosed));
+    expected.sort();
     let ends: Vec<_> = ends.iter().map(|end| end.trim_end_matches(" reused")).collect();
     assert_eq!(ends, expected);
     assert_eq!(site.now(), [0; 4]);

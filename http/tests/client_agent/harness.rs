@@ -11,6 +11,7 @@ use http::{Request, Response, Server, ServerOptions};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 use uv_core::RunMode;
 
 /// How requests have ended, in that order.
@@ -136,7 +137,7 @@ impl Site {
     /// Runs turns until something is so.
     pub(crate) fn until(&self, is_so: impl Fn() -> bool) {
         let watched = watch(&self.env, "the test");
-        let kept = self.env.set_interval(std::time::Duration::from_millis(1), || {});
+        let kept = self.env.set_interval(Duration::from_millis(1), || {});
         while !is_so() {
             self.env.run(RunMode::Once).expect("the loop runs");
         }
@@ -183,7 +184,8 @@ struct Counts {
 
 impl Honest {
     pub(crate) fn new(site: &Site) -> Self {
-        Self::with(site, ServerOptions::default())
+        // Its responses have no hint.
+        Self::with(site, ServerOptions::default().keep_alive_timeout(Duration::ZERO))
     }
 
     pub(crate) fn with(site: &Site, options: ServerOptions) -> Self {

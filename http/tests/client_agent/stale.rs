@@ -71,10 +71,10 @@ fn bytes_behind_a_response_in_the_same_read_close_its_connection() {
     }
 }
 
-// HC28, HC54
+// HC54, HC55
 #[test]
-fn bytes_that_come_between_assignment_and_request_are_no_answer() {
-    for (what, trick) in tricks() {
+fn a_connection_that_ends_about_when_it_is_used_again_costs_no_request() {
+    for (what, trick) in tricks().into_iter().take(3) {
         let site = Site::new(AgentOptions::default());
         let evil = treacherous(&site, trick);
         site.get("first", &evil.url("/"));
@@ -155,7 +155,7 @@ impl ClientHandler for Counting {
     }
 }
 
-// HC54. Node: nodejs/node#47130
+// HC28, HC54. Node: nodejs/node#47130
 #[test]
 fn a_peer_that_closes_in_the_turn_of_the_next_request_fails_none_of_ten_thousand() {
     const TIMES: usize = 10_000;
@@ -246,6 +246,7 @@ fn a_panic_at_the_end_of_a_response_leaves_the_next_request_of_its_connection_al
     assert_eq!(ends, ["waits: 200 ok"]);
     assert_eq!(site.now(), [0, 0, 1, 0], "the place of the request that panicked is free");
     site.agent.close();
-    evil.finish();
+    // It waits for a further request.
+    drop(evil);
     site.finish();
 }
