@@ -144,7 +144,8 @@ fn each_origin_has_its_counters() {
     site.run();
     assert_eq!(counters(server.address), ([0, 0, 2, 0], [2, 1, 0, 0]));
     site.agent.close();
-    (server.finish(&site), quiet.finish(&site));
+    server.finish(&site);
+    quiet.finish(&site);
     lying.finish();
     site.finish();
 }

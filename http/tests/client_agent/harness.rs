@@ -32,6 +32,9 @@ impl Log {
     }
 }
 
+/// What is done when a request has ended.
+type Then = Box<dyn FnOnce(&ClientRequest)>;
+
 /// Writes down how a request ends: `NAME: 200 BODY`, with `reused` and `retried` behind, or its error. Then it does what the test
 /// wants.
 pub(crate) struct Noting {
@@ -39,7 +42,7 @@ pub(crate) struct Noting {
     log: Log,
     status: u16,
     body: Vec<u8>,
-    then: Option<Box<dyn FnOnce(&ClientRequest)>>,
+    then: Option<Then>,
     ends: u32,
 }
 

@@ -181,7 +181,7 @@ fn a_connection_is_used_up_to_an_age_and_a_new_one_looks_the_name_up_again() {
     let site = {
         let looked_up = Rc::clone(&looked_up);
         let resolver = Resolver::new(move |_, query, answer| {
-            looked_up.borrow_mut().push(query.host.clone().unwrap_or_default());
+            looked_up.borrow_mut().push(query.host.unwrap_or_default());
             answer.found([([127, 0, 0, 1], 0)]);
         });
         Site::new(AgentOptions::default().resolver(resolver).max_age(Duration::from_millis(20)))
