@@ -1,5 +1,28 @@
 //! The agent's end of the seam: it asks the pool, and carries out what that decides. Mirrors `addRequest`, `createSocket`,
 //! `removeSocket` and the listener of 'free' of Node's `Agent`.
+//!
+//! # The seam
+//!
+//! An [`Exchange`] is a request with its response, a [`Connection`] carries one at a time. Both are the client's; what they
+//! tell the agent, and what the agent has them do, is here and nowhere else:
+//!
+//! | the client calls | when |
+//! |---|---|
+//! | [`Core::begin`] | a request wants a connection. Within a downcall: no system call, no upcall |
+//! | [`Core::cancel`] | a request that has no connection is over |
+//! | [`Core::connected`] | the connection that was made for a request serves it |
+//! | [`Core::free`] | the response of a connection is over, and another request may follow |
+//! | [`Core::closed`] | a connection is closed, once for each; its request, if it had one, is over |
+//! | [`Core::lost`] | the same, and its request is not over: it is sent once more, or fails |
+//!
+//! | the agent calls | for |
+//! |---|---|
+//! | [`Connection::open`] | makes a connection for a request |
+//! | [`Connection::assign`] | gives a connection that is free a request. It looks at the socket before it writes, from the loop |
+//! | [`Connection::close`] | closes a connection, which calls `closed`, if it is not closed |
+//! | [`Connection::break_off`] | the same, and fails its request |
+//! | [`Exchange::fail`] | ends a request; its handler is told from the loop |
+//! | [`Exchange::rewind`] | has a request sent from its beginning on another connection |
 
 use super::expiry::Expiry;
 use super::pool::{Cause, ConnectionId, Decision, Pool, Release, RequestId, Start};

@@ -47,29 +47,6 @@
 //!
 //! Names are looked up for each new connection. An address that a name no longer has is used until its connections are closed:
 //! [`AgentOptions::max_age`] bounds that.
-//!
-//! # The seam
-//!
-//! An [`Exchange`] is a request with its response, a [`Connection`] carries one at a time. Both are the client's; what they
-//! tell the agent, and what the agent has them do, is here and nowhere else:
-//!
-//! | the client calls | when |
-//! |---|---|
-//! | [`Core::begin`] | a request wants a connection. Within a downcall: no system call, no upcall |
-//! | [`Core::cancel`] | a request that has no connection is over |
-//! | [`Core::connected`] | the connection that was made for a request serves it |
-//! | [`Core::free`] | the response of a connection is over, and another request may follow |
-//! | [`Core::closed`] | a connection is closed, once for each; its request, if it had one, is over |
-//! | [`Core::lost`] | the same, and its request is not over: it is sent once more, or fails |
-//!
-//! | the agent calls | for |
-//! |---|---|
-//! | [`Connection::open`] | makes a connection for a request |
-//! | [`Connection::assign`] | gives a connection that is free a request. It looks at the socket before it writes, from the loop |
-//! | [`Connection::close`] | closes a connection, which calls `closed`, if it is not closed |
-//! | [`Connection::break_off`] | the same, and fails its request |
-//! | [`Exchange::fail`] | ends a request; its handler is told from the loop |
-//! | [`Exchange::rewind`] | has a request sent from its beginning on another connection |
 
 mod core;
 mod expiry;
@@ -87,8 +64,6 @@ pub(crate) use pool::Keep;
 
 use crate::Result;
 use crate::client::Error;
-#[cfg(doc)]
-use crate::client::{Connection, Exchange};
 use async_wrap::Environment;
 use std::fmt;
 use std::rc::Rc;

@@ -1,5 +1,5 @@
-//! The agent as its programs see it: which connection each request has, against a server that counts and against one that keeps to no
-//! rule.
+//! The agent as its programs see it: which connection each request has, against a server that counts, and against a server that
+//! keeps to no rule.
 
 mod contexts;
 mod ends;
