@@ -150,8 +150,7 @@ impl Connection {
 
     /// Closes the connection, and ends the request that it has.
     pub(crate) fn break_off(self: &Rc<Self>, kind: ErrorKind) {
-        let exchange = self.exchange.borrow().clone();
-        match exchange {
+        match self.exchange() {
             Some(exchange) if self.stage.get() != Stage::Finishing => self.fail(&exchange, Error::new(kind)),
             _ => self.lose(Error::new(kind)),
         }
