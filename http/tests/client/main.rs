@@ -8,10 +8,12 @@ pub(crate) mod evil;
 mod evil_plays;
 mod expect;
 mod floods;
+mod kept;
 mod leaving;
 mod llhttp;
 #[path = "../proto_responses/llhttp_cases.rs"]
 mod llhttp_cases;
+mod names;
 mod node;
 mod phases;
 mod requests;
