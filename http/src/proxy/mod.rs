@@ -73,7 +73,7 @@ pub use options::{MAX_UPSTREAMS, ProxyOptions, Upstream};
 use crate::client::Client;
 use crate::proto::Framing;
 use crate::upcall::RequestHandler;
-use crate::{Agent, Request, Response, Result};
+use crate::{Agent, Request, Response, Result, Server};
 use async_wrap::Environment;
 use downstream::{Answer, Downstream, Raw};
 use fields::{Refusal, Via};
@@ -198,6 +198,10 @@ impl RequestHandler for Proxy {
 
     fn accepts_upgrade(&mut self, request: &Request<'_>) -> bool {
         request.upgrade && !request.is_connect() && fields::check(request, &self.core.via).is_ok()
+    }
+
+    fn on_close(&mut self, _: &Server) {
+        self.core.client.agent().close();
     }
 
     fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {

@@ -62,6 +62,31 @@ fn a_chunked_body_goes_in_chunks_with_its_trailers() {
     });
 }
 
+// RFC 9112, 6.3
+#[test]
+fn a_response_without_a_body_has_none() {
+    let script = Script::answer(&[
+        b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nETag: \"a\"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ]);
+    Stand::new().at(script.address).run(|address| {
+        let mut client = Client::connect(address);
+        client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(client.head().field("Content-Length"), Some("7"));
+        client.get("/");
+        let none = client.head();
+        assert_eq!((none.status, none.field("Content-Length")), (204, None));
+        client.get("/");
+        let unchanged = client.head();
+        assert_eq!((unchanged.status, unchanged.field("Content-Length")), (304, Some("7")));
+        client.get("/");
+        assert_eq!(client.answer().text(), "");
+    });
+    script.finish();
+}
+
 #[test]
 fn a_body_that_ends_with_its_connection_ends_by_itself_for_the_client() {
     let (seen, is_seen) = sync_channel(1);

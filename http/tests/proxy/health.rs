@@ -89,3 +89,29 @@ fn if_all_have_failed_they_are_tried_all_the_same() {
         }
     });
 }
+
+// "kill an upstream under load: no request lost but those in its hands, and those only if they may not be repeated"
+#[test]
+fn an_upstream_that_dies_under_load_loses_no_request_that_may_be_repeated() {
+    let dying = Script::play(4, |peer, number| {
+        // Each connection answers a few requests, and dies with one in its hands.
+        for _ in 0..number {
+            peer.head();
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+        }
+        peer.head();
+    });
+    let stand = Stand::new().at(dying.address).server(named("b")).server(named("c"));
+    stand.options(|options| options.pause(Duration::from_millis(1))).run(move |address| {
+        let clients = (0..4).map(|_| {
+            std::thread::spawn(move || {
+                let mut client = Client::connect(address);
+                for _ in 0..200 {
+                    assert_eq!(client.ask("/").status, 200);
+                }
+            })
+        });
+        clients.collect::<Vec<_>>().into_iter().for_each(|client| client.join().expect("no request is lost"));
+        dying.finish();
+    });
+}

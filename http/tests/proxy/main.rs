@@ -9,6 +9,7 @@ mod failing;
 #[expect(dead_code, reason = "the tests of the server use all of it")]
 mod harness;
 mod health;
+mod limits;
 mod messages;
 mod refused;
 mod stand;

@@ -15,6 +15,22 @@ fn mirror(request: &Request<'_>, response: Response) {
 }
 
 #[test]
+fn a_request_is_passed_on_and_its_response_back() {
+    Stand::new().server(mirror).run(|address| {
+        let mut client = Client::connect(address);
+        client.send("GET /a?b HTTP/1.1\r\nHost: example.org\r\nX-A: 1\r\nConnection: keep-alive\r\n\r\n");
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.closes()), (200, false));
+        assert_eq!(
+            answer.text(),
+            "GET /a?b\nHost: example.org\nConnection: keep-alive\nX-A: 1\n\
+             Forwarded: for=127.0.0.1;host=\"example.org\";proto=http\nX-Forwarded-For: 127.0.0.1\n\
+             X-Forwarded-Host: example.org\nX-Forwarded-Proto: http\nVia: 1.1 here\n"
+        );
+    });
+}
+
+#[test]
 fn the_upstream_s_own_host_is_sent_on_demand() {
     let stand = Stand::new().server(mirror).options(|options| options.pass_host(false));
     stand.run(|address| {
@@ -33,6 +49,19 @@ fn what_a_trusted_client_says_is_believed() {
         let (_, text) = ask(address, "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n");
         assert!(text.contains("X-Forwarded-For: 192.0.2.1, 127.0.0.1\n"), "{text}");
     });
+}
+
+#[test]
+fn connections_persist_on_both_sides() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
+    let script = Script::answer(&[ANSWER; 3]);
+    Stand::new().at(script.address).run(|address| {
+        let mut client = Client::connect(address);
+        for _ in 0..3 {
+            assert_eq!(client.ask("/").text(), "a");
+        }
+    });
+    script.finish();
 }
 
 #[test]

@@ -81,6 +81,30 @@ fn a_websocket_is_passed_through() {
 }
 
 #[test]
+fn bytes_around_the_change_are_passed_on() {
+    let script = Script::play(1, |peer, _| {
+        let head = peer.head();
+        assert!(
+            head.contains("\r\nUpgrade: websocket\r\n") && head.contains("\r\nConnection: upgrade\r\n"),
+            "{head}"
+        );
+        peer.send(ACCEPTED.to_owned() + "first of the server");
+        assert_eq!(peer.take(19), b"first of the client");
+        peer.end();
+        peer.expect_end();
+    });
+    Stand::new().at(script.address).run(|address| {
+        let mut client = Client::connect(address);
+        client.send(OFFER.to_owned() + "first of the client");
+        assert_eq!(client.head().status, 101);
+        assert_eq!(client.take(19), b"first of the server");
+        client.end_sending();
+        client.expect_end();
+    });
+    script.finish();
+}
+
+#[test]
 fn a_refused_offer_is_answered_as_the_upstream_does() {
     for (answer, status, text) in [
         (&b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: other\r\nConnection: upgrade\r\nContent-Length: 3\r\n\r\nno\n"[..], 426, "no\n"),
