@@ -142,6 +142,9 @@ fn split_port(authority: &str) -> Result<(&str, u16), UrlError> {
         None => authority.find(':').unwrap_or(authority.len()),
     };
     let (host, rest) = authority.split_at(host_len);
+    if host.is_empty() {
+        return Err(UrlError::NoHost);
+    }
     let port = match rest.strip_prefix(':') {
         None if rest.is_empty() => DEFAULT_PORT,
         None => return Err(UrlError::InvalidHost),
@@ -156,9 +159,6 @@ fn split_port(authority: &str) -> Result<(&str, u16), UrlError> {
 
 /// Returns the host without brackets, if it is one.
 fn check_host(host: &str) -> Result<&str, UrlError> {
-    if host.is_empty() {
-        return Err(UrlError::NoHost);
-    }
     if !host.is_ascii() {
         return Err(UrlError::NonAsciiHost);
     }
