@@ -284,6 +284,7 @@ pub(crate) const ALL: &[Entry] = &[
         )
     }
     .in_front_of("http/keep-alive")
+    .kept(SERVED)
     .aiming_at((1.08, "http")),
     Entry {
         work: Work::ClientMemory,
@@ -298,6 +299,7 @@ pub(crate) const ALL: &[Entry] = &[
         &["keepalive", "--conns", "64"],
     )
     .in_front_of("http/keep-alive")
+    .kept(SERVED)
     .aiming_at((0.75, "http"))
     .beside("haproxy"),
     served(

@@ -8,12 +8,17 @@ use async_wrap::Environment;
 use http::client::{Client, ClientRequest, Error};
 use http::proto::{Fields, IncomingResponse};
 use http::upcall::ClientHandler;
+use http::{Agent, AgentOptions};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What is asked for is not large.
 const MAX_BODY: usize = 1 << 10;
+
+/// How long connections may be idle: longer than a measurement, as those of the peers.
+const IDLE: Duration = Duration::from_secs(65);
 
 /// Asks until all is answered.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -26,6 +31,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn url(to: SocketAddr) -> String {
     format!("http://{to}/")
+}
+
+fn client(env: &Environment) -> Result<Client> {
+    Ok(Client::with_agent(&Agent::new(env, AgentOptions::default().idle_timeout(IDLE))?))
 }
 
 /// What the requests of a client share.
@@ -115,7 +124,7 @@ impl ClientHandler for Answer {
 
 fn keep_alive(options: &Options) -> Result<()> {
     let env = Environment::with_new_loop()?;
-    let client = Client::new(&env)?;
+    let client = client(&env)?;
     let asker = Asker::new(&client, options.to()?, options.connections, Some(Asking::new(options)));
     asker.asking.iter().for_each(|asking| asker.begin(asking));
     env.run_to_end()?;
@@ -124,7 +133,7 @@ fn keep_alive(options: &Options) -> Result<()> {
 
 fn hold(to: SocketAddr) -> Result<()> {
     let env = Environment::with_new_loop()?;
-    let client = Client::new(&env)?;
+    let client = client(&env)?;
     for batch in Orders::new(to.port()) {
         let batch = batch?;
         let asker = Asker::new(&client, batch.to, batch.count, None);
