@@ -111,7 +111,9 @@ fn run(options: &Options) -> Result<(), Failure> {
         "version" => print_version(),
         bench if BENCHES.contains(&bench) => become_nginx(&options.folder, None),
         bench if bench.starts_with(PROXY) => {
-            let to = options.to.ok_or_else(|| Failure::Unable(format!("{bench}: want --to, the server behind")))?;
+            let to = options
+                .to
+                .ok_or_else(|| Failure::Unable(format!("{bench}: want --to, the server behind")))?;
             become_nginx(&options.folder, Some(to))
         }
         bench => Err(Failure::Unable(format!("{bench}: nginx has no such thing"))),

@@ -256,6 +256,11 @@ impl RequestHandler for Program {
         request.body().set_handler(Collect(Rc::clone(record), place, response));
     }
 
+    /// What is malformed in a method makes another method of it, most often.
+    fn accepts_method(&mut self, _: &str) -> bool {
+        true
+    }
+
     fn on_client_error(&mut self, error: ParseError, _: &Socket) {
         self.0.faults.borrow_mut().push(error);
     }
