@@ -267,8 +267,11 @@ impl Exchange {
         if self.facts.get().is_refused {
             return Err(CallError::Closed);
         }
-        if last && let Some(connection) = &connection {
-            connection.request_ended(self);
+        match &connection {
+            Some(connection) if last => connection.request_ended(self),
+            // With the head sent a body may have to wait.
+            Some(connection) => connection.request_written(self),
+            None => {}
         }
         let is_full = self.is_full(waiting);
         self.change(|facts| facts.needs_drain |= is_full);
@@ -302,6 +305,8 @@ impl Exchange {
         upload.flush(self.core.keeps_alive())?;
         if let Some(connection) = self.connection().filter(|connection| connection.is_serving()) {
             connection.send(self, &mut upload, b"", false);
+            drop(upload);
+            connection.request_written(self);
         }
         Ok(())
     }

@@ -118,8 +118,8 @@ impl Exchange {
                 }
             }
             // What is left is the rest of the request, behind a complete response.
-            Some(Verdict::Fails(_)) if self.is_over() => {
-                self.connection().iter().for_each(|connection| connection.close());
+            Some(Verdict::Fails(kind)) if self.is_over() => {
+                self.connection().iter().for_each(|connection| connection.break_off(kind.clone()));
             }
             Some(Verdict::Fails(kind)) => self.end_with(kind),
         }

@@ -116,6 +116,10 @@ impl Upload {
 
     /// Begins anew, for another connection.
     pub(crate) fn rewind(&mut self) {
+        if !self.is_head_sent {
+            // Nothing has left: all that waits is still due, and some of it may be nowhere else.
+            return;
+        }
         self.is_head_sent = false;
         self.held.clear();
         self.awaits_continue = self.head.expects_continue() && !self.body.is_empty();

@@ -7,7 +7,7 @@ use http::agent::AgentOptions;
 use http::client::{ClientRequest, Error};
 use http::proto::{Fields, IncomingResponse};
 use http::upcall::ClientHandler;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
@@ -197,6 +197,46 @@ fn a_peer_that_closes_in_the_turn_of_the_next_request_fails_none_of_ten_thousand
     drop(stream);
     site.agent.close();
     site.finish();
+}
+
+// HC54
+#[test]
+fn what_is_written_to_a_connection_that_turns_out_dead_arrives_whole_on_the_next() {
+    for (length, body) in [(None, "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"), (Some("4"), "\r\n\r\nabcd")] {
+        let site = Site::new(AgentOptions::default());
+        let server = Plain::new();
+        site.get("first", &server.url);
+        site.until(|| site.counters().active == 1);
+        let stream = server.serve();
+        site.until(|| site.log.len() == 1);
+        // Its end is with the kernel, and the loop has not heard of it.
+        drop(stream);
+        let mut request = site.client.post(&server.url);
+        if let Some(length) = length {
+            request = request.field("Content-Length", length);
+        }
+        let request = request.begin(site.noting("second")).expect("a request that can be sent");
+        for piece in ["ab", "cd"] {
+            request.write(piece.as_bytes()).expect("it is under way");
+        }
+        request.end(b"").expect("all of it is written");
+        site.until(|| site.counters().made == 2);
+        let (mut stream, _) = server.listener.accept().expect("the client has connected");
+        stream.set_nonblocking(true).expect("to set");
+        let read = RefCell::new(String::new());
+        site.until(|| {
+            let mut buffer = [0; 1024];
+            let count = (&stream).read(&mut buffer).unwrap_or(0);
+            read.borrow_mut().push_str(&String::from_utf8_lossy(&buffer[..count]));
+            read.borrow().ends_with(&body[body.len() - 4..])
+        });
+        assert!(read.borrow().ends_with(body), "{}", read.borrow());
+        stream.write_all(OK.as_bytes()).expect("the client waits");
+        assert_eq!(site.run(), ["first: 200 ok", "second: 200 ok"]);
+        assert_eq!((site.counters().stale, site.counters().retried), (1, 0));
+        site.agent.close();
+        site.finish();
+    }
 }
 
 fn read_body(stream: &mut TcpStream) {

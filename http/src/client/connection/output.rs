@@ -128,7 +128,7 @@ impl Connection {
     }
 
     /// Moves on to the next phase, if all of the request that can be sent is sent.
-    pub(super) fn request_written(&self, exchange: &Rc<Exchange>) {
+    pub(crate) fn request_written(&self, exchange: &Rc<Exchange>) {
         let upload = exchange.upload.borrow();
         let (facts, phase) = (exchange.facts(), exchange.clock.phase());
         if !upload.is_head_sent() || facts.is_refused {
