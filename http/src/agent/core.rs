@@ -271,7 +271,11 @@ impl Core {
             }
         }
         for connection in self.connections.all() {
-            connection.break_off(ErrorKind::AgentClosed);
+            if connection.is_finishing() {
+                self.shared.env.next_tick(move || connection.break_off(ErrorKind::AgentClosed));
+            } else {
+                connection.break_off(ErrorKind::AgentClosed);
+            }
         }
     }
 

@@ -83,8 +83,9 @@ pub(super) fn end(connection: &Rc<Connection>) {
     }
     // The body that only this end delimits is complete.
     exchange.change(|facts| facts.server_keeps = false);
-    on_end(connection, &exchange, &Fields::default(), false);
-    Exchange::close(exchange);
+    if on_end(connection, &exchange, &Fields::default(), false) == Turn::Ended {
+        Exchange::close(exchange);
+    }
 }
 
 fn on_information(connection: &Rc<Connection>, exchange: &Rc<Exchange>, head: &IncomingResponse<'_>) -> Turn {

@@ -148,7 +148,13 @@ impl Connection {
         }
     }
 
-    /// Closes the connection, and ends the request that it has.
+    /// Whether the response is complete, and some of the request is not.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.stage.get() == Stage::Finishing
+    }
+
+    /// Closes the connection, and ends the request that it has. Not to be called by a program while the connection is finishing,
+    /// since the handler is called then.
     pub(crate) fn break_off(self: &Rc<Self>, kind: ErrorKind) {
         match self.exchange() {
             Some(exchange) if self.stage.get() != Stage::Finishing => self.fail(&exchange, Error::new(kind)),
@@ -197,6 +203,8 @@ impl Connection {
         }
         let loss = match stage {
             Stage::Assigned => Loss::Stale,
+            // Nothing has left yet: the program has not written.
+            Stage::Serving if self.is_reused.get() && !exchange.upload.borrow().is_head_sent() => Loss::Stale,
             Stage::Serving if !exchange.facts().is_answered => Loss::Unanswered(error),
             _ => {
                 exchange.fail(error);
