@@ -119,7 +119,7 @@ impl Exchange {
             }
             // What is left is the rest of the request, behind a complete response.
             Some(Verdict::Fails(kind)) if self.is_over() => {
-                self.connection().iter().for_each(|connection| connection.break_off(kind.clone()));
+                self.connection().iter().for_each(|connection| connection.break_off(kind));
             }
             Some(Verdict::Fails(kind)) => self.end_with(kind),
         }
