@@ -74,6 +74,14 @@ impl Downstream {
         }
     }
 
+    /// Whether a connection that leaves HTTP has room: it tells of what is prepared also while it has none.
+    pub(super) fn has_room(&self) -> bool {
+        match self {
+            Self::Http(..) => true,
+            Self::Raw(raw) => raw.socket.buffered() < raw.socket.high_water_mark(),
+        }
+    }
+
     /// Sends some of the body on. Returns whether more is welcome.
     pub(super) fn write(&self, data: &[u8]) -> Result<bool> {
         match self {

@@ -484,10 +484,11 @@ impl Relay {
         if is_head_due && self.pending.borrow().is_empty() {
             self.with(Downstream::flush);
         }
-        if self.send_pending()
-            && let Some(request) = &*self.request.borrow()
-        {
-            request.resume();
+        let is_welcome =
+            self.send_pending() && self.downstream.borrow().as_ref().is_none_or(Downstream::has_room);
+        if let Some(request) = &*self.request.borrow() {
+            // What is not welcome is asked for when there is room again.
+            if is_welcome { request.resume() } else { request.pause() }
         }
     }
 }
