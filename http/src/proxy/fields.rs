@@ -102,10 +102,20 @@ impl Known {
     }
 }
 
-/// Whether a name is `known`, which is in lower case with hyphens.
-fn same(name: &[u8], known: &[u8]) -> bool {
+/// Whether two names are the same for a server that takes `_` for a hyphen.
+fn same(name: &[u8], other: &[u8]) -> bool {
     let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == known.len() && name.iter().zip(known).all(|(byte, known)| plain(byte) == *known)
+    name.len() == other.len() && name.iter().zip(other).all(|(byte, other)| plain(byte) == plain(other))
+}
+
+/// Whether a request offers a change of protocol that is passed on. HTTP/2 is not: in a tunnel the client would send requests that
+/// this proxy does not see. An offer may be ignored (RFC 9110, 7.8).
+pub(super) fn offers_upgrade(head: &RequestHead<'_>) -> bool {
+    let is_http2 = |protocol: &[u8]| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+        name.eq_ignore_ascii_case(b"h2c") || name.eq_ignore_ascii_case(b"h2")
+    };
+    head.upgrade && !head.fields.get_all("upgrade").any(|value| list(value).any(is_http2))
 }
 
 /// The elements of a list, without the empty ones.
@@ -129,7 +139,7 @@ impl<'a> Named<'a> {
 
     fn has(self, name: &str) -> bool {
         let Some(fields) = self.0 else { return false };
-        let is_it = |option: &[u8]| option.eq_ignore_ascii_case(name.as_bytes());
+        let is_it = |option: &[u8]| same(option, name.as_bytes());
         fields.get_all("connection").any(|value| list(value).any(is_it))
     }
 }

@@ -197,7 +197,9 @@ impl RequestHandler for Proxy {
     }
 
     fn accepts_upgrade(&mut self, request: &Request<'_>) -> bool {
-        request.upgrade && !request.is_connect() && fields::check(request, &self.core.via).is_ok()
+        fields::offers_upgrade(request)
+            && !request.is_connect()
+            && fields::check(request, &self.core.via).is_ok()
     }
 
     fn on_close(&mut self, _: &Server) {

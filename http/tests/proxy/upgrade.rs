@@ -196,6 +196,29 @@ fn the_end_of_either_side_is_passed_on() {
     script.finish();
 }
 
+// RFC 9110, 7.8: an offer may be ignored.
+#[test]
+fn an_offer_of_http_2_is_no_way_past_the_proxy() {
+    for offer in ["h2c", "websocket, H2C", "h2c/1", "h2"] {
+        let script = Script::play(1, |peer, _| {
+            let head = peer.head();
+            assert!(!head.to_ascii_lowercase().contains("upgrade"), "{head}");
+            assert!(!head.contains("HTTP2-Settings"), "{head}");
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            peer.expect_end();
+        });
+        Stand::new().at(script.address).run(move |address| {
+            let mut client = Client::connect(address);
+            client.send(format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {offer}\r\nHTTP2-Settings: AA\r\n\r\n"
+            ));
+            let answer = client.answer();
+            assert_eq!((answer.status, answer.closes()), (200, false));
+        });
+        script.finish();
+    }
+}
+
 // RFC 9110, 7.8: an offer with a body is a request like any other.
 #[test]
 fn an_offer_with_a_body_is_not_passed_on_as_one() {
